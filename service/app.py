@@ -1,0 +1,192 @@
+"""Composition: the only module that knows every room."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from http import HTTPStatus
+from typing import Any, Final
+
+import sqlalchemy as sa
+import structlog
+from fastapi import APIRouter, FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Scope
+
+from service import __version__, health, openapi
+from service.auth import routes as auth
+from service.kit import problems, upkeep, validation
+from service.kit.access import Parts
+from service.kit.answers import answer
+from service.kit.cors import Cors
+from service.kit.db import Base, Database
+from service.kit.edge import Edge, context_of
+from service.kit.keys import KeyFolder
+from service.kit.paging import Cursors
+from service.kit.passwords import Passwords
+from service.kit.problems import Problem
+from service.kit.revocations import Revocations
+from service.kit.telemetry import UNMATCHED, Gauges
+from service.kit.tokens import Tokens
+from service.settings import Settings
+from service.tasks import routes as tasks
+from service.users import routes as users
+
+BASE_PATH: Final = "/api/v1"
+
+# Each room with its routers under the base path and those at the root.
+_ROOMS: Final[dict[str, tuple[tuple[APIRouter, ...], tuple[APIRouter, ...]]]] = {
+    "auth": ((auth.router,), (auth.public,)),
+    "users": ((users.router,), ()),
+    "tasks": ((tasks.router,), ()),
+}
+
+log = structlog.get_logger()
+
+
+def metadata() -> sa.MetaData:
+    """Every table of every room; here, since only this module has imported them all."""
+    return Base.metadata
+
+
+class Running(BaseModel):
+    message: str = "Task Manager API"
+    version: str = __version__
+    status: str = "running"
+
+
+def build_parts(settings: Settings) -> Parts:
+    """Connects to nothing: a process starts, and tells that it is not ready, while the database is away."""
+    folder = KeyFolder(settings.tokens.folder)
+    db = Database(settings.database)
+    revocations = Revocations(db, settings.tokens.lifetime_s)
+    return Parts(
+        settings=settings,
+        db=db,
+        folder=folder,
+        revocations=revocations,
+        tokens=Tokens(settings.tokens, folder, revocations),
+        passwords=Passwords(settings.passwords),
+        cursors=Cursors(folder.derive("cursors")),
+        fingerprints=folder.derive("idempotency fingerprints"),
+    )
+
+
+def create_app(settings: Settings) -> ASGIApp:
+    """The whole service as one ASGI application, with the rooms that the settings name."""
+    api = create_api(settings)
+    api.state.parts = build_parts(settings)
+    return wrapped(api, settings)
+
+
+def create_api(settings: Settings) -> FastAPI:
+    """The routes alone. To answer requests it needs ``state.parts`` and its edge."""
+    api = FastAPI(
+        title="Task Manager API",
+        version=__version__,
+        openapi_url="/openapi.json",
+        docs_url="/docs" if settings.http.docs else None,
+        redoc_url=None,
+        lifespan=_lifespan,
+        redirect_slashes=False,
+        telemetry={
+            "tracing": False,
+            "metrics": False,
+            "logs": False,
+        },  # the edge has its own, at a fraction of the cost
+    )
+    api.state.draining = False
+    for name in settings.rooms.names:
+        if name not in _ROOMS:
+            raise ValueError(f"TASKS_ROOMS_NAMES: {name} is not a room; there are {', '.join(_ROOMS)}")
+        under_base, at_root = _ROOMS[name]
+        for router in under_base:
+            api.include_router(router, prefix=BASE_PATH)
+        for router in at_root:
+            api.include_router(router)
+    api.include_router(health.router)
+    api.add_api_route("/", _running, response_model=Running, tags=["health"])
+    api.add_api_route(BASE_PATH, _running, response_model=Running, tags=["health"], include_in_schema=False)
+    api.add_exception_handler(HTTPException, _on_http)
+    api.add_exception_handler(RequestValidationError, _on_invalid)
+    api.add_exception_handler(Exception, _on_failure)
+    openapi.describe(api)
+    return api
+
+
+def wrapped(api: FastAPI, settings: Settings) -> ASGIApp:
+    """CORS stands outside the edge, so that a browser may read the edge's own refusals too."""
+    return Cors(Edge(api, settings.http, _route_of(api)), settings.cors.origins)
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
+    parts: Parts = api.state.parts
+    gauges = Gauges(parts.db.pools, lambda: parts.revocations.age_s)
+    gauges.register()
+    with contextlib.suppress(problems.Unavailable):
+        await parts.revocations.refresh()
+    poll_s = parts.settings.tokens.revocation_poll_s
+    work = [
+        asyncio.create_task(upkeep.listen(parts.revocations, parts.folder, poll_s)),
+        asyncio.create_task(upkeep.purge(parts.db)),
+    ]
+    try:
+        yield
+    finally:
+        for task in work:
+            task.cancel()
+        await asyncio.gather(*work, return_exceptions=True)
+        gauges.unregister()
+        parts.passwords.close()
+        await parts.db.close()
+
+
+async def _running() -> Response:
+    """What runs here; without the envelope, as the old backend had it."""
+    return answer(Running())
+
+
+async def _on_http(request: Request, error: Exception) -> Response:
+    """Our own problems as they are; the framework's refusals as the problem of their status."""
+    if not isinstance(error, Problem):
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        headers = error.headers if isinstance(error, HTTPException) else None
+        other = problems.InternalError if status >= HTTPStatus.INTERNAL_SERVER_ERROR else problems.ValidationFailed
+        error = problems.BY_STATUS.get(status, other)(headers=headers)
+    return _problem(request, error)
+
+
+async def _on_invalid(request: Request, error: Exception) -> Response:
+    findings = error.errors() if isinstance(error, RequestValidationError) else []
+    return _problem(request, validation.failed(findings))
+
+
+async def _on_failure(request: Request, _: Exception) -> Response:
+    """Starlette raises the exception again behind this answer; the edge logs it there."""
+    return _problem(request, problems.InternalError())
+
+
+def _problem(request: Request, problem: Problem) -> Response:
+    context = context_of(request.scope)
+    context.code = problem.code
+    return problems.render(problem, path=request.scope["path"], trace_id=context.trace_id)
+
+
+def _route_of(api: FastAPI) -> Callable[[Scope], str]:
+    """The template of the route that took a request. ``scope["route"].path`` lacks the prefix of its router."""
+    paths: dict[int, str] = {}
+
+    def route_of(scope: Scope) -> str:
+        if not paths:
+            for context in iter_route_contexts(api.routes):
+                path: Any = getattr(context, "path", None)
+                if isinstance(path, str):
+                    paths[id(context.original_route)] = path
+        return paths.get(id(scope.get("route")), UNMATCHED)
+
+    return route_of

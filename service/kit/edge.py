@@ -1,0 +1,189 @@
+"""What surrounds every request, before routing: identity, limits, the deadline, the metrics and the one log line."""
+
+import asyncio
+import re
+import secrets
+from collections.abc import Awaitable, Callable
+from time import perf_counter
+from typing import Any, Final
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.kit import logs, problems, telemetry
+from service.kit.problems import BodyTooLarge, DeadlineExceeded, HeadersTooLarge, InternalError, Problem
+from service.settings import Http as HttpSettings
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+_SECURITY: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+)
+_POLICY: Final = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+_NO_STORE: Final = (b"cache-control", b"no-store")
+CONTEXT: Final = "tasks.context"
+
+log = structlog.get_logger()
+
+
+class Context:
+    """What one request learns on its way; the wide event at its end."""
+
+    __slots__ = ("code", "failure", "request_id", "route", "started", "status", "timed_out", "trace_id", "user_id")
+
+    def __init__(self, request_id: str, trace_id: str) -> None:
+        self.request_id = request_id
+        self.trace_id = trace_id
+        self.route = telemetry.UNMATCHED
+        self.status = 0
+        self.code: str | None = None
+        self.user_id: int | None = None
+        self.failure: BaseException | None = None
+        self.started = False
+        self.timed_out = False
+
+
+def context_of(scope: Scope) -> Context:
+    context: Context = scope[CONTEXT]
+    return context
+
+
+class Edge:
+    """The outermost layer. Answers 413, 431, 500 and the deadline's 503 itself; passes the rest on."""
+
+    def __init__(self, app: ASGIApp, settings: HttpSettings, route_of: Callable[[Scope], str]) -> None:
+        self._app = app
+        self._settings = settings
+        self._route_of = route_of
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begun = perf_counter()
+        headers = dict(scope["headers"])
+        given = headers.get(b"x-request-id", b"")
+        request_id = given.decode() if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+        context = Context(request_id, telemetry.trace_id_of(headers.get(b"traceparent", b"").decode("latin-1")))
+        # Express, which the old clients were written against, takes a trailing slash and answers HEAD as GET.
+        path = scope["path"]
+        inner = {
+            **scope,
+            CONTEXT: context,
+            "path": path.rstrip("/") or "/",
+            "method": "GET" if scope["method"] == "HEAD" else scope["method"],
+        }
+        telemetry.ACTIVE_REQUESTS.inc()
+        try:
+            await self._guarded(inner, headers, receive, _Reply(send, context))
+        finally:
+            telemetry.ACTIVE_REQUESTS.dec()
+            self._observe(inner, scope["method"], context, perf_counter() - begun)
+
+    async def _guarded(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, reply: "_Reply") -> None:
+        context = reply.context
+        if sum(len(name) + len(value) + 4 for name, value in scope["headers"]) > self._settings.header_limit_bytes:
+            await self._refuse(HeadersTooLarge(), scope, receive, reply)
+            return
+        length = headers.get(b"content-length", b"")
+        if length.isdigit() and int(length[:20]) > self._settings.body_limit_bytes:
+            await self._refuse(BodyTooLarge(), scope, receive, reply)
+            return
+        task = asyncio.current_task()
+        deadline = asyncio.get_running_loop().call_later(
+            self._settings.deadline_s, self._expire, task, scope, receive, reply
+        )
+        try:
+            await self._app(scope, _bounded(receive, self._settings.body_limit_bytes), reply.send)
+        except asyncio.CancelledError:
+            if not context.timed_out:
+                raise
+        except Exception as error:  # noqa: BLE001 (the last place that can still answer)
+            context.failure = error
+            if not context.started and not context.timed_out:
+                await self._refuse(InternalError(), scope, receive, reply)
+        finally:
+            deadline.cancel()
+        if context.timed_out and task is not None:
+            task.uncancel()
+        if reply.late is not None:
+            await reply.late
+
+    def _expire(self, task: asyncio.Task[Any] | None, scope: Scope, receive: Receive, reply: "_Reply") -> None:
+        """Answers at the deadline itself, not after the cancelled work has cleaned up: a hung server may take seconds."""
+        reply.context.timed_out = True
+        if not reply.context.started:
+            reply.late = asyncio.ensure_future(self._refuse(DeadlineExceeded(), scope, receive, reply))
+        if task is not None:
+            task.cancel()
+
+    async def _refuse(self, problem: Problem, scope: Scope, receive: Receive, reply: "_Reply") -> None:
+        context = reply.context
+        context.code = problem.code
+        response = problems.render(problem, path=scope["path"], trace_id=context.trace_id)
+        await response(scope, receive, reply.refuse)
+
+    def _observe(self, scope: Scope, method: str, context: Context, duration_s: float) -> None:
+        route = context.route if context.route != telemetry.UNMATCHED else self._route_of(scope)
+        known_method = method if method in telemetry.METHODS else "_OTHER"
+        telemetry.REQUEST_DURATION.labels(route, known_method, str(context.status)).observe(duration_s)
+        event: dict[str, Any] = {
+            "http_route": route,
+            "http_request_method": known_method,
+            "http_response_status_code": context.status,
+            "duration_ms": round(duration_s * 1000, 3),
+            "user_id": context.user_id,
+            "trace_id": context.trace_id,
+            "request_id": context.request_id,
+        }
+        if context.code is not None:
+            event["code"] = context.code
+        if context.failure is not None:
+            log.error("request", **event, **logs.failure(context.failure))
+        else:
+            log.info("request", **event)
+
+
+class _Reply:
+    """The way out: adds the headers that every answer has, and lets nothing through behind a deadline's answer."""
+
+    __slots__ = ("_send", "context", "late")
+
+    def __init__(self, send: Send, context: Context) -> None:
+        self._send = send
+        self.context = context
+        self.late: asyncio.Future[None] | None = None
+
+    async def send(self, message: Message) -> None:
+        if not self.context.timed_out:
+            await self.refuse(message)
+
+    async def refuse(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.context.started = True
+            self.context.status = message["status"]
+            headers = list(message["headers"])
+            names = {name for name, _ in headers}
+            headers += _SECURITY
+            headers.append((b"x-request-id", self.context.request_id.encode()))
+            if _POLICY[0] not in names:
+                headers.append(_POLICY)
+            if _NO_STORE[0] not in names:
+                headers.append(_NO_STORE)
+            message = {**message, "headers": headers}
+        await self._send(message)
+
+
+def _bounded(receive: Receive, limit_bytes: int) -> Callable[[], Awaitable[Message]]:
+    """Counts what really arrives: a chunked body announces no length. Raises :class:`BodyTooLarge` where it is read."""
+    received = 0
+
+    async def bounded() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > limit_bytes:
+            raise BodyTooLarge
+        return message
+
+    return bounded

@@ -1,0 +1,101 @@
+"""Dead tokens: rows in one table, which every process reads as a delta and holds in memory.
+
+A row kills one token (logout) or all tokens of a user below an epoch (deleted user, changed role). The delta is taken
+by transaction id, not by time or row id: both become visible out of order, and a row missed once would be missed for
+ever. The bound: a commit is known to every process after one poll and one query, under 2 s with the default 1 s.
+"""
+
+import time
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from service.kit.db import DIRECTORY, Base, Database, UserId, WriteSession
+from service.kit.problems import Unavailable
+
+# Above every epoch: nothing that names this user is valid any more.
+EVERY_EPOCH: Final = 2**31 - 1
+
+
+class Xid8(sa.types.UserDefinedType[str]):
+    """PostgreSQL's 64-bit transaction id, which never wraps."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "XID8"
+
+
+class Revocation(Base):
+    __tablename__ = "revocations"
+    id: Mapped[int] = mapped_column(sa.BigInteger, sa.Identity(), primary_key=True)
+    xact: Mapped[str] = mapped_column(Xid8, server_default=sa.text("pg_current_xact_id()"), index=True)
+    token_id: Mapped[str | None]
+    user_id: Mapped[int | None] = mapped_column(sa.BigInteger)
+    below_epoch: Mapped[int | None]
+    expires_at: Mapped[datetime] = mapped_column(sa.TIMESTAMP(timezone=True))
+
+
+class Revocations:
+    def __init__(self, db: Database, lifetime_s: int) -> None:
+        self._db = db
+        self._lifetime = timedelta(seconds=lifetime_s)
+        self._since = "0"
+        self._tokens: dict[str, float] = {}
+        self._users: dict[int, tuple[int, float]] = {}
+        self._read_at: float | None = None
+
+    def covers(self, token_id: str, user_id: UserId, epoch: int) -> bool:
+        """Raises :class:`Unavailable` before the first read: a token cannot be trusted until then."""
+        if self._read_at is None:
+            raise Unavailable
+        if token_id in self._tokens:
+            return True
+        user = self._users.get(user_id)
+        return user is not None and epoch < user[0]
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since the last complete read; infinite before the first."""
+        return float("inf") if self._read_at is None else time.monotonic() - self._read_at
+
+    async def revoke_token(self, session: WriteSession, token_id: str, expires_at: int) -> None:
+        await session.execute(
+            sa.insert(Revocation).values(token_id=token_id, expires_at=sa.func.to_timestamp(expires_at))
+        )
+        session.after_commit(lambda: self._tokens.__setitem__(token_id, expires_at))
+
+    async def revoke_user(self, session: WriteSession, user_id: UserId, below_epoch: int = EVERY_EPOCH) -> None:
+        await session.execute(
+            sa.insert(Revocation).values(
+                user_id=user_id, below_epoch=below_epoch, expires_at=sa.func.now() + self._lifetime
+            )
+        )
+        until = time.time() + self._lifetime.total_seconds()
+        session.after_commit(lambda: self._users.__setitem__(user_id, (below_epoch, until)))
+
+    async def refresh(self) -> None:
+        """Reads what has been committed since the last call. Raises :class:`Unavailable`."""
+        rows = await self._db.read(DIRECTORY).driver_rows(
+            """
+            SELECT pg_snapshot_xmin(pg_current_snapshot())::text, r.token_id, r.user_id, r.below_epoch,
+                   extract(epoch FROM r.expires_at)::float8
+            FROM (SELECT 1) AS always
+            LEFT JOIN revocations AS r ON r.xact >= %s::xid8 AND r.expires_at > now()
+            """,
+            (self._since,),
+        )
+        for _, token_id, user_id, below_epoch, expires_at in rows:
+            if token_id is not None:
+                self._tokens[token_id] = expires_at
+            elif user_id is not None:
+                known = self._users.get(user_id, (0, 0.0))
+                self._users[user_id] = (max(known[0], below_epoch), max(known[1], expires_at))
+        self._since = rows[0][0]
+        self._read_at = time.monotonic()
+
+    def forget_expired(self, now: float) -> None:
+        self._tokens = {token: until for token, until in self._tokens.items() if until > now}
+        self._users = {user: entry for user, entry in self._users.items() if entry[1] > now}

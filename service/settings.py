@@ -1,0 +1,97 @@
+"""One frozen tree of settings from ``TASKS_<GROUP>_<NAME>`` variables, read once where a process starts."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+def _words(value: object) -> object:
+    return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
+
+
+# NoDecode: a list is written as a,b,c in the environment; JSON there is a quoting trap.
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Database(_Group):
+    # The password belongs in a libpq passfile (`?passfile=`), so that neither argv, environment nor logs hold it.
+    url: SecretStr
+    read_pool_size: int = Field(default=6, ge=1, le=200)
+    write_pool_size: int = Field(default=6, ge=1, le=200)
+    pool_timeout_s: float = Field(default=2.0, gt=0)
+    connect_timeout_s: int = Field(default=2, ge=1)
+    statement_timeout_ms: int = Field(default=3_000, ge=1)
+    lock_timeout_ms: int = Field(default=1_000, ge=1)
+
+
+class Http(_Group):
+    host: str = "127.0.0.1"
+    port: int = Field(default=5000, ge=0, le=65535)
+    body_limit_bytes: int = Field(default=64 * 1024, ge=1024)
+    header_limit_bytes: int = Field(default=32 * 1024, ge=1024)
+    # Longer than the database's own timeouts, so that their precise answers come first.
+    deadline_s: float = Field(default=8.0, gt=0)
+    # Above the think time of a person and the idle timeout of a balancer, else each request reconnects.
+    keep_alive_s: int = Field(default=75, ge=1)
+    drain_s: float = Field(default=0.0, ge=0)
+    shutdown_s: int = Field(default=10, ge=1)
+    docs: bool = True
+
+
+class Metrics(_Group):
+    host: str = "127.0.0.1"
+    port: int = Field(default=5001, ge=0, le=65535)
+
+
+class Cors(_Group):
+    origins: Words = ("http://localhost:3000",)
+
+
+class Tokens(_Group):
+    folder: Path = Path(".local/secrets/tokens")
+    issuer: str = "tasks"
+    audience: str = "tasks-api"
+    lifetime_s: int = Field(default=7 * 24 * 3600, ge=1)
+    leeway_s: int = Field(default=5, ge=0, le=60)
+    # Half of the promised bound, so that one late or lost read still keeps it.
+    revocation_poll_s: float = Field(default=1.0, gt=0, le=2.0)
+    cache_entries: int = Field(default=20_000, ge=0)
+
+
+class Passwords(_Group):
+    # argon2id, the OWASP minimum: 19 MiB, two passes, one lane.
+    memory_kib: int = Field(default=19 * 1024, ge=8)
+    passes: int = Field(default=2, ge=1)
+    threads: int = Field(default=1, ge=1)
+    queue: int = Field(default=64, ge=1)
+
+
+class Rooms(_Group):
+    names: Words = ("auth", "users", "tasks")
+
+
+class Log(_Group):
+    level: str = "INFO"
+
+
+class Settings(BaseSettings):
+    """Raises pydantic's ValidationError that names each wrong or unknown member of a group."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="TASKS_", env_nested_delimiter="_", env_nested_max_split=1, frozen=True, extra="forbid"
+    )
+
+    database: Database
+    http: Http = Http()
+    metrics: Metrics = Metrics()
+    cors: Cors = Cors()
+    tokens: Tokens = Tokens()
+    passwords: Passwords = Passwords()
+    rooms: Rooms = Rooms()
+    log: Log = Log()

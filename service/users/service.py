@@ -1,0 +1,120 @@
+"""Decisions on users: who may be deleted, what the dashboard counts, which preferences hold."""
+
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy.exc import IntegrityError
+
+from service.kit.db import ReadSession, UserId, WriteSession
+from service.kit.paging import PageQuery, total_pages
+from service.kit.problems import NotSignedIn
+from service.kit.revocations import Revocations
+from service.kit.tokens import Principal
+from service.tasks import api as tasks
+from service.users import repository
+from service.users.errors import CannotDeleteYourself, UserNotFound
+from service.users.models import Account, StoredPreferences
+from service.users.schemas import (
+    ListedUser,
+    NotificationsOut,
+    PreferencesBody,
+    PreferencesOut,
+    TaskCount,
+    TaskOfUser,
+    UserDetail,
+    UserList,
+    UsersPagination,
+    UserStats,
+    UserWithTasks,
+)
+
+
+async def page(session: ReadSession, query: PageQuery) -> UserList:
+    accounts = await repository.page(session, limit=query.limit, offset=(query.page - 1) * query.limit)
+    total = await repository.count(session)
+    counts = await tasks.count_by_owner(session, [account.id for account in accounts])
+    return UserList(
+        users=[_listed(account, counts.get(account.id, 0)) for account in accounts],
+        pagination=UsersPagination(
+            current_page=query.page,
+            total_pages=total_pages(total, query.limit),
+            total_users=total,
+            limit=query.limit,
+        ),
+    )
+
+
+async def detail(session: ReadSession, user_id: int) -> UserDetail:
+    """Raises :class:`UserNotFound`. At most ``tasks.MOST_OF_OWNER`` tasks, the newest."""
+    account = await repository.by_id(session, user_id)
+    if account is None:
+        raise UserNotFound
+    newest = await tasks.newest_of_owner(session, user_id)
+    return UserDetail(
+        user=UserWithTasks(
+            id=account.id,
+            email=account.email,
+            name=account.name,
+            role=account.role,
+            created_at=account.created_at,
+            tasks=[TaskOfUser.model_validate(task) for task in newest],
+        )
+    )
+
+
+async def delete(session: WriteSession, revocations: Revocations, admin: Principal, user_id: int) -> None:
+    """The user's tasks go with the row; the user's tokens die with the commit."""
+    if user_id == admin.user_id:
+        raise CannotDeleteYourself
+    if not await repository.delete_user(session, user_id):
+        raise UserNotFound
+    await revocations.revoke_user(session, UserId(user_id))
+
+
+async def stats(session: ReadSession) -> UserStats:
+    now = datetime.now(UTC)
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    users, registered, active = await repository.count_since(session, now - timedelta(days=7), midnight)
+    by_status = await tasks.count_by_status(session)
+    return UserStats(
+        total_users=users,
+        total_tasks=sum(by_status.values()),
+        tasks_by_status=tasks.StatusCounts.model_validate(by_status),
+        registered_last7_days=registered,
+        active_today=active,
+    )
+
+
+async def preferences(session: ReadSession, user_id: UserId) -> PreferencesOut:
+    return _shown(await repository.preferences(session, user_id) or StoredPreferences())
+
+
+async def save_preferences(session: WriteSession, user_id: UserId, body: PreferencesBody) -> PreferencesOut:
+    """What the body leaves out stays. Raises :class:`NotSignedIn` when the user is gone."""
+    old = await repository.preferences(session, user_id) or StoredPreferences()
+    new = StoredPreferences(
+        theme=old.theme if body.theme is None else body.theme,
+        notify_email=old.notify_email if body.notifications is None else body.notifications.email,
+        page_size=old.page_size if body.page_size is None else body.page_size,
+    )
+    try:
+        await repository.save_preferences(session, user_id, new)
+    except IntegrityError as error:
+        raise NotSignedIn from error
+    return _shown(new)
+
+
+def _listed(account: Account, count: int) -> ListedUser:
+    return ListedUser(
+        id=account.id,
+        email=account.email,
+        name=account.name,
+        role=account.role,
+        created_at=account.created_at,
+        count=TaskCount(tasks=count),
+    )
+
+
+def _shown(stored: StoredPreferences) -> PreferencesOut:
+    return PreferencesOut(
+        theme=stored.theme, notifications=NotificationsOut(email=stored.notify_email), page_size=stored.page_size
+    )
