@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     admin = commands.add_parser(
         "create-admin",
         help="make an administrator, or promote a user",
-        description="Makes an administrator. A user who has the address already is promoted and keeps name and password.",
+        description="Makes an administrator. A user of that address is promoted and keeps name and password.",
         epilog=_EPILOG,
     )
     admin.add_argument("--email", required=True)
@@ -68,11 +68,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _serve(_: argparse.Namespace) -> int:
     from service.kit.keys import KeyFolderError
-    from service.serve import PortTaken, serve
+    from service.serve import PortTakenError, serve
 
     try:
         serve(_settings())
-    except (PortTaken, KeyFolderError) as error:
+    except (PortTakenError, KeyFolderError) as error:
         return _failed(error)
     return 0
 
@@ -89,13 +89,13 @@ def _migrate(chosen: argparse.Namespace) -> int:
 
 
 def _create_admin(chosen: argparse.Namespace) -> int:
-    from service.admin import AdminRefused, create_admin
+    from service.admin import AdminError, create_admin
 
     settings = _settings()
     password = sys.stdin.readline().rstrip("\n") if chosen.password_stdin else getpass.getpass("Password: ")
     try:
         print(asyncio.run(create_admin(settings, email=chosen.email, name=chosen.name, password=password)))
-    except AdminRefused as error:
+    except AdminError as error:
         return _failed(error)
     return 0
 

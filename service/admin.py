@@ -1,7 +1,7 @@
 """The first administrator comes from the command line: nobody can register as one."""
 
+from psycopg.errors import UndefinedTable
 from pydantic import ValidationError
-from sqlalchemy.exc import ProgrammingError
 
 from service.app import build_parts
 from service.auth import service
@@ -12,7 +12,7 @@ from service.kit.problems import Problem
 from service.settings import Settings
 
 
-class AdminRefused(Exception):
+class AdminError(Exception):
     """The message says which field is wrong or what is missing."""
 
 
@@ -22,7 +22,7 @@ async def create_admin(settings: Settings, *, email: str, name: str, password: s
         body = Register(email=email, name=name, password=password)
     except ValidationError as error:
         findings = [{**finding, "loc": ("body", *finding["loc"])} for finding in error.errors()]
-        raise AdminRefused(validation.failed(findings).detail) from error
+        raise AdminError(validation.failed(findings).detail) from error
     parts = build_parts(settings)
     try:
         hashed = await parts.passwords.hash(body.password)
@@ -30,10 +30,10 @@ async def create_admin(settings: Settings, *, email: str, name: str, password: s
             user_id, new = await service.make_admin(
                 session, parts.revocations, email=body.email, name=body.name, hashed=hashed
             )
-    except ProgrammingError as error:
-        raise AdminRefused("the database has no tables yet: run python -m service migrate first") from error
+    except UndefinedTable as error:
+        raise AdminError("the database has no tables yet: run python -m service migrate first") from error
     except Problem as problem:
-        raise AdminRefused(f"the database does not answer: {problem.detail}") from problem
+        raise AdminError(f"the database does not answer: {problem.detail}") from problem
     finally:
         parts.passwords.close()
         await parts.db.close()

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable
 from http import HTTPStatus
 from typing import Any, Final
 
-import sqlalchemy as sa
 import structlog
 from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -23,7 +22,7 @@ from service.kit import problems, upkeep, validation
 from service.kit.access import Parts
 from service.kit.answers import answer
 from service.kit.cors import Cors
-from service.kit.db import Base, Database
+from service.kit.db import Database
 from service.kit.edge import Edge, context_of
 from service.kit.keys import KeyFolder
 from service.kit.paging import Cursors
@@ -46,11 +45,6 @@ _ROOMS: Final[dict[str, tuple[tuple[APIRouter, ...], tuple[APIRouter, ...]]]] = 
 }
 
 log = structlog.get_logger()
-
-
-def metadata() -> sa.MetaData:
-    """Every table of every room; here, since only this module has imported them all."""
-    return Base.metadata
 
 
 class Running(BaseModel):

@@ -17,7 +17,7 @@ from service.settings import Settings
 _BACKLOG = 2048
 
 
-class PortTaken(Exception):
+class PortTakenError(Exception):
     """Another process listens where this one should; the message says where and which setting moves it."""
 
 
@@ -46,7 +46,7 @@ class _Server(uvicorn.Server):
 
 
 def serve(settings: Settings) -> None:
-    """Until SIGTERM or SIGINT; returns after the last request. Raises :class:`PortTaken`."""
+    """Until SIGTERM or SIGINT; returns after the last request. Raises :class:`PortTakenError`."""
     logs.configure(settings.log.level)
     api = create_api(settings)
     api.state.parts = build_parts(settings)
@@ -66,7 +66,7 @@ def serve(settings: Settings) -> None:
         try:
             metrics, thread = prometheus_client.start_http_server(settings.metrics.port, settings.metrics.host)
         except OSError as error:
-            raise PortTaken(
+            raise PortTakenError(
                 f"{settings.metrics.host}:{settings.metrics.port}: {error.strerror} (TASKS_METRICS_PORT)"
             ) from error
         try:
@@ -85,4 +85,4 @@ def _listener(host: str, port: int) -> socket.socket:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
-        raise PortTaken(f"{host}:{port}: {error.strerror} (TASKS_HTTP_PORT)") from error
+        raise PortTakenError(f"{host}:{port}: {error.strerror} (TASKS_HTTP_PORT)") from error

@@ -34,7 +34,7 @@ async def password_hash(passwords: Passwords, body: Register) -> str:
 
 async def register(session: WriteSession, tokens: Tokens, body: Register, hashed: str) -> Registration:
     """Raises EmailTaken."""
-    account = await users.insert_user(session, email=body.email, name=body.name, password_hash=hashed, role="USER")
+    account = await users.insert(session, email=body.email, name=body.name, password_hash=hashed, role="USER")
     session.after_commit(REGISTERED.inc)
     return Registration(
         user=RegisteredUser.model_validate(account),
@@ -71,7 +71,7 @@ async def make_admin(
     """
     account = await users.by_email(session, email)
     if account is None:
-        account = await users.insert_user(session, email=email, name=name, password_hash=hashed, role="ADMIN")
+        account = await users.insert(session, email=email, name=name, password_hash=hashed, role="ADMIN")
         return account.id, True
     if account.role != "ADMIN":
         epoch = await users.set_role(session, account.id, "ADMIN")

@@ -110,7 +110,7 @@ class Edge:
             await reply.late
 
     def _expire(self, task: asyncio.Task[Any] | None, scope: Scope, receive: Receive, reply: "_Reply") -> None:
-        """Answers at the deadline itself, not after the cancelled work has cleaned up: a hung server may take seconds."""
+        """Answers at the deadline, not after the cancelled work has cleaned up: with a hung server that takes seconds."""
         reply.context.timed_out = True
         if not reply.context.started:
             reply.late = asyncio.ensure_future(self._refuse(DeadlineExceeded(), scope, receive, reply))

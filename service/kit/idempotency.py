@@ -7,18 +7,16 @@ write leaves no row: its key may be used again.
 import hashlib
 import hmac
 import re
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any, Final
 
-import sqlalchemy as sa
 from fastapi import Header
+from psycopg.types.json import Json
 from pydantic import BaseModel
 from pydantic_core import to_json
-from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Mapped, mapped_column
 from starlette.responses import Response
 
-from service.kit.db import Base, WriteSession
+from service.kit.db import WriteSession
 from service.kit.problems import Problem, ValidationFailed
 
 KEPT: Final = timedelta(hours=24)
@@ -36,16 +34,6 @@ class StillRunning(Problem):
 
     def __init__(self) -> None:
         super().__init__(headers={"Retry-After": "1"})
-
-
-class StoredAnswer(Base):
-    __tablename__ = "idempotency_keys"
-    scope: Mapped[str] = mapped_column(primary_key=True)
-    key: Mapped[str] = mapped_column(primary_key=True)
-    fingerprint: Mapped[bytes]
-    # json keeps the order of members, jsonb would not: a replay is the first answer to the byte.
-    answer: Mapped[dict[str, Any]] = mapped_column(sa.JSON)
-    created_at: Mapped[datetime] = mapped_column(sa.TIMESTAMP(timezone=True), server_default=sa.func.now())
 
 
 KeyHeader = Annotated[
@@ -77,22 +65,22 @@ class Idempotency:
         if self._key is None:
             return None
         # The lock is taken by a statement of its own: the next one's snapshot then sees what its last holder committed.
-        lock = sa.func.pg_try_advisory_xact_lock(sa.func.hashtextextended(f"{self._scope} {self._key}", 0))
-        locked = await self._session.first(sa.select(lock))
-        if locked is None or not locked[0]:
+        [[locked]] = await self._session.rows(
+            "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", (f"{self._scope} {self._key}",)
+        )
+        if not locked:
             raise StillRunning
-        row = await self._session.first(
-            sa.select(StoredAnswer.fingerprint, StoredAnswer.answer).where(
-                StoredAnswer.scope == self._scope,
-                StoredAnswer.key == self._key,
-                StoredAnswer.created_at > sa.func.now() - KEPT,
-            )
+        row = await self._session.row(
+            """
+            SELECT fingerprint, answer FROM idempotency_keys WHERE scope = %s AND key = %s AND created_at > now() - %s
+            """,
+            (self._scope, self._key, KEPT),
         )
         if row is None:
             return None
-        if not hmac.compare_digest(row.fingerprint, self._fingerprint):
+        if not hmac.compare_digest(row[0], self._fingerprint):
             raise KeyReused
-        answer: dict[str, Any] = row.answer
+        answer: dict[str, Any] = row[1]
         return answer
 
     async def store(self, answer: BaseModel | dict[str, Any]) -> None:
@@ -101,11 +89,13 @@ class Idempotency:
             return
         if isinstance(answer, BaseModel):
             answer = answer.model_dump(mode="json", by_alias=True)
-        values = {"fingerprint": self._fingerprint, "answer": answer, "created_at": sa.func.now()}
         await self._session.execute(
-            insert(StoredAnswer)
-            .values(scope=self._scope, key=self._key, **values)
-            .on_conflict_do_update(index_elements=["scope", "key"], set_=values)
+            """
+            INSERT INTO idempotency_keys (scope, key, fingerprint, answer) VALUES (%s, %s, %s, %s)
+            ON CONFLICT (scope, key) DO UPDATE
+            SET fingerprint = EXCLUDED.fingerprint, answer = EXCLUDED.answer, created_at = now()
+            """,
+            (self._scope, self._key, self._fingerprint, Json(answer)),
         )
 
 

@@ -6,36 +6,14 @@ ever. The bound: a commit is known to every process after one poll and one query
 """
 
 import time
-from datetime import datetime, timedelta
-from typing import Any, Final
+from datetime import timedelta
+from typing import Final
 
-import sqlalchemy as sa
-from sqlalchemy.orm import Mapped, mapped_column
-
-from service.kit.db import DIRECTORY, Base, Database, UserId, WriteSession
+from service.kit.db import DIRECTORY, Database, UserId, WriteSession
 from service.kit.problems import Unavailable
 
 # Above every epoch: nothing that names this user is valid any more.
 EVERY_EPOCH: Final = 2**31 - 1
-
-
-class Xid8(sa.types.UserDefinedType[str]):
-    """PostgreSQL's 64-bit transaction id, which never wraps."""
-
-    cache_ok = True
-
-    def get_col_spec(self, **_: Any) -> str:
-        return "XID8"
-
-
-class Revocation(Base):
-    __tablename__ = "revocations"
-    id: Mapped[int] = mapped_column(sa.BigInteger, sa.Identity(), primary_key=True)
-    xact: Mapped[str] = mapped_column(Xid8, server_default=sa.text("pg_current_xact_id()"), index=True)
-    token_id: Mapped[str | None]
-    user_id: Mapped[int | None] = mapped_column(sa.BigInteger)
-    below_epoch: Mapped[int | None]
-    expires_at: Mapped[datetime] = mapped_column(sa.TIMESTAMP(timezone=True))
 
 
 class Revocations:
@@ -63,22 +41,21 @@ class Revocations:
 
     async def revoke_token(self, session: WriteSession, token_id: str, expires_at: int) -> None:
         await session.execute(
-            sa.insert(Revocation).values(token_id=token_id, expires_at=sa.func.to_timestamp(expires_at))
+            "INSERT INTO revocations (token_id, expires_at) VALUES (%s, to_timestamp(%s))", (token_id, expires_at)
         )
         session.after_commit(lambda: self._tokens.__setitem__(token_id, expires_at))
 
     async def revoke_user(self, session: WriteSession, user_id: UserId, below_epoch: int = EVERY_EPOCH) -> None:
         await session.execute(
-            sa.insert(Revocation).values(
-                user_id=user_id, below_epoch=below_epoch, expires_at=sa.func.now() + self._lifetime
-            )
+            "INSERT INTO revocations (user_id, below_epoch, expires_at) VALUES (%s, %s, now() + %s)",
+            (user_id, below_epoch, self._lifetime),
         )
         until = time.time() + self._lifetime.total_seconds()
         session.after_commit(lambda: self._users.__setitem__(user_id, (below_epoch, until)))
 
     async def refresh(self) -> None:
         """Reads what has been committed since the last call. Raises :class:`Unavailable`."""
-        rows = await self._db.read(DIRECTORY).driver_rows(
+        rows = await self._db.read(DIRECTORY).rows(
             """
             SELECT pg_snapshot_xmin(pg_current_snapshot())::text, r.token_id, r.user_id, r.below_epoch,
                    extract(epoch FROM r.expires_at)::float8

@@ -2,11 +2,8 @@
 
 from alembic import context
 
-from service.app import metadata
-
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=metadata(),
     # Each revision commits by itself: one of them builds indexes outside of any transaction.
     transaction_per_migration=True,
     on_version_apply=context.config.attributes["on_step"],

@@ -13,7 +13,7 @@ from service.kit.problems import NotSignedIn, Stale, documented
 from service.kit.strict import StrictRoute
 from service.tasks import schemas, service
 from service.tasks.errors import NotYourTask, TaskNotFound
-from service.tasks.models import Owner, StoredTask
+from service.tasks.models import Owner, Task
 from service.tasks.schemas import (
     CreateTask,
     ListTasks,
@@ -91,7 +91,7 @@ async def update_task(
     """Changes what is sent and keeps the rest. With If-Match, only if nobody changed it since."""
     task = await service.own(session, me.user_id, task_id)
     etags.require_match(request, _etag(task))
-    updated = await service.update(session, task, body.model_dump(exclude_unset=True))
+    updated = await service.update(session, task, body)
     changed = DoneWith[OneTask](message="Task updated successfully", data=OneTask(task=TaskOut.model_validate(updated)))
     return answer(changed, headers={"ETag": _etag(updated)})
 
@@ -105,11 +105,11 @@ async def delete_task(request: Request, me: SignedIn, session: OwnWrite, task_id
     return answer(Done(message="Task deleted successfully"))
 
 
-def _with_owner(task: StoredTask, owner: Owner) -> TaskWithOwner:
+def _with_owner(task: Task, owner: Owner) -> TaskWithOwner:
     shown = OwnerOut(id=owner.id, name=owner.name, email=owner.email)
     return TaskWithOwner(**asdict(task), user=shown)
 
 
-def _etag(task: StoredTask) -> str:
+def _etag(task: Task) -> str:
     """Made of what changes with every write, so that a write can check it without building the body."""
     return f'"{task.id:x}-{int(task.updated_at.timestamp() * 1000):x}"'

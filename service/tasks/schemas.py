@@ -6,7 +6,7 @@ from pydantic_core import to_json
 
 from service.kit.answers import Body, CursorPagination, Id, PagePagination, Text, Timestamp, Wire, iso_ms
 from service.kit.paging import Limit, Page
-from service.tasks.models import StoredTask
+from service.tasks.models import Task
 
 Status = Literal["PENDING", "IN_PROGRESS", "COMPLETED"]
 Sort = Literal["createdAt", "-createdAt", "updatedAt", "-updatedAt", "title", "-title"]
@@ -98,7 +98,7 @@ class TaskStats(Wire):
     completed_last7_days: int = Field(alias="completedLast7Days")
 
 
-def list_body(tasks: Sequence[StoredTask], pagination: TasksPagination | CursorPagination) -> bytes:
+def list_body(tasks: Sequence[Task], pagination: TasksPagination | CursorPagination) -> bytes:
     """The bytes of ``Data[TaskList]``, without building and validating a model for each task of the hottest read."""
     listed = [
         {

@@ -1,8 +1,8 @@
 """What other rooms may use of this one."""
 
 from service.users.errors import EmailTaken, RoleNotAllowed
-from service.users.models import Account, User
-from service.users.repository import by_email, by_id, insert_user, set_role
+from service.users.models import Account
+from service.users.repository import by_email, by_id, insert, set_role
 from service.users.schemas import Profile, Role
 
 __all__ = [
@@ -11,9 +11,8 @@ __all__ = [
     "Profile",
     "Role",
     "RoleNotAllowed",
-    "User",
     "by_email",
     "by_id",
-    "insert_user",
+    "insert",
     "set_role",
 ]

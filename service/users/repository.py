@@ -1,110 +1,95 @@
 """All SQL on users and their preferences."""
 
-from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import datetime
+from typing import Final
 
-import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import IntegrityError
+from psycopg.errors import UniqueViolation
 
-from service.kit.db import ReadSession, WriteSession, constraint_of
-from service.tasks import api as tasks
+from service.kit.db import ReadSession, WriteSession
 from service.users.errors import EmailTaken
-from service.users.models import Account, Preferences, StoredPreferences, User
+from service.users.models import Account, Preferences
 
-_ACCOUNT = (
-    User.id,
-    User.email,
-    User.name,
-    User.password_hash,
-    User.role,
-    User.token_epoch,
-    User.created_at,
-    User.updated_at,
-)
+_COLUMNS: Final = "id, email, name, password_hash, role, token_epoch, created_at, updated_at"
 
 
 async def by_id(session: ReadSession, user_id: int) -> Account | None:
-    row = await session.first(sa.select(*_ACCOUNT).where(User.id == user_id))
+    row = await session.row(f"SELECT {_COLUMNS} FROM users WHERE id = %s", (user_id,))
     return None if row is None else Account(*row)
 
 
 async def by_email(session: ReadSession, email: str) -> Account | None:
-    row = await session.first(sa.select(*_ACCOUNT).where(User.email == email))
+    row = await session.row(f"SELECT {_COLUMNS} FROM users WHERE email = %s", (email,))
     return None if row is None else Account(*row)
 
 
-async def insert_user(session: WriteSession, *, email: str, name: str, password_hash: str, role: str) -> Account:
-    """Raises :class:`EmailTaken`; the constraint decides, so that two at once cannot both win."""
-    values = {"email": email, "name": name, "password_hash": password_hash, "role": role}
+async def insert(session: WriteSession, *, email: str, name: str, password_hash: str, role: str) -> Account:
+    """Raises :class:`EmailTaken`; the constraint decides, so that of two at once one fails."""
+    query = f"INSERT INTO users (email, name, password_hash, role) VALUES (%s, %s, %s, %s) RETURNING {_COLUMNS}"
     try:
-        row = await session.returning(
-            sa.insert(User).values(values).returning(User.id, User.created_at, User.updated_at, User.token_epoch)
-        )
-    except IntegrityError as error:
-        if constraint_of(error) == "users_email_key":
-            raise EmailTaken from error
-        raise
-    if row is None:  # pragma: no cover
-        raise RuntimeError("INSERT returned no row")
-    return Account(
-        id=row.id, **values, token_epoch=row.token_epoch, created_at=row.created_at, updated_at=row.updated_at
-    )
+        [row] = await session.rows(query, (email, name, password_hash, role))
+    except UniqueViolation as error:
+        raise EmailTaken from error
+    return Account(*row)
 
 
 async def set_role(session: WriteSession, user_id: int, role: str) -> int | None:
-    """The new token epoch: tokens below it carry the old role. None when there is no such user."""
-    row = await session.returning(
-        sa.update(User)
-        .where(User.id == user_id)
-        .values(role=role, token_epoch=User.token_epoch + 1, updated_at=sa.func.now())
-        .returning(User.token_epoch)
+    """The new token epoch, below which tokens carry the old role. None when there is no such user."""
+    row = await session.row(
+        """
+        UPDATE users SET role = %s, token_epoch = token_epoch + 1, updated_at = now()
+        WHERE id = %s RETURNING token_epoch
+        """,
+        (role, user_id),
     )
     return None if row is None else row[0]
 
 
-async def delete_user(session: WriteSession, user_id: int) -> bool:
-    row = await session.returning(sa.delete(User).where(User.id == user_id).returning(User.id))
-    return row is not None
+async def delete(session: WriteSession, user_id: int) -> bool:
+    return await session.row("DELETE FROM users WHERE id = %s RETURNING id", (user_id,)) is not None
 
 
-async def page(session: ReadSession, *, limit: int, offset: int) -> Sequence[Account]:
-    rows = await session.all(
-        sa.select(*_ACCOUNT).order_by(User.created_at.desc(), User.id.desc()).limit(limit).offset(offset)
+async def page(session: ReadSession, *, limit: int, offset: int) -> tuple[int, list[tuple[Account, int]]]:
+    """The total, and one page of accounts with the number of their tasks; of one moment, since in one statement."""
+    rows = await session.rows(
+        f"""
+        SELECT counted.total, (SELECT count(*) FROM tasks WHERE user_id = u.id), u.*
+        FROM (SELECT count(*) AS total FROM users) AS counted
+        LEFT JOIN LATERAL (
+            SELECT {_COLUMNS} FROM users ORDER BY created_at DESC, id DESC LIMIT %s OFFSET %s
+        ) AS u ON true
+        """,
+        (limit, offset),
     )
-    return [Account(*row) for row in rows]
+    return rows[0][0], [(Account(*row[2:]), row[1]) for row in rows if row[2] is not None]
 
 
-async def count(session: ReadSession) -> int:
-    row = await session.first(sa.select(sa.func.count()).select_from(User))
-    return 0 if row is None else row[0]
-
-
-async def count_since(session: ReadSession, week: datetime, today: datetime) -> tuple[int, int, int]:
+async def counts(session: ReadSession, *, week: datetime, today: datetime) -> tuple[int, int, int]:
     """All users, those registered since ``week``, and those who registered or touched a task since ``today``."""
-    active = sa.select(User.id).where(User.created_at >= today).union(tasks.owners_active_since(today)).subquery()
-    row = await session.first(
-        sa.select(
-            sa.func.count(),
-            sa.func.count().filter(User.created_at >= week),
-            sa.select(sa.func.count()).select_from(active).scalar_subquery(),
-        ).select_from(User)
+    [row] = await session.rows(
+        """
+        SELECT count(*), count(*) FILTER (WHERE created_at >= %s), (
+            SELECT count(*) FROM (
+                SELECT id FROM users WHERE created_at >= %s UNION SELECT user_id FROM tasks WHERE updated_at >= %s
+            ) AS active
+        ) FROM users
+        """,
+        (week, today, today),
     )
-    return (0, 0, 0) if row is None else (row[0], row[1], row[2])
+    return row[0], row[1], row[2]
 
 
-async def preferences(session: ReadSession, user_id: int) -> StoredPreferences | None:
-    columns = (Preferences.theme, Preferences.notify_email, Preferences.page_size)
-    row = await session.first(sa.select(*columns).where(Preferences.user_id == user_id))
-    return None if row is None else StoredPreferences(*row)
+async def preferences(session: ReadSession, user_id: int) -> Preferences | None:
+    row = await session.row("SELECT theme, notify_email, page_size FROM preferences WHERE user_id = %s", (user_id,))
+    return None if row is None else Preferences(*row)
 
 
-async def save_preferences(session: WriteSession, user_id: int, stored: StoredPreferences) -> None:
-    """Raises IntegrityError when the user is gone."""
-    values = asdict(stored)
+async def save_preferences(session: WriteSession, user_id: int, new: Preferences) -> None:
+    """Raises psycopg's ForeignKeyViolation when the user is gone."""
     await session.execute(
-        insert(Preferences)
-        .values(user_id=user_id, **values)
-        .on_conflict_do_update(index_elements=["user_id"], set_=values)
+        """
+        INSERT INTO preferences (user_id, theme, notify_email, page_size) VALUES (%s, %s, %s, %s)
+        ON CONFLICT (user_id) DO UPDATE SET theme = EXCLUDED.theme, notify_email = EXCLUDED.notify_email,
+            page_size = EXCLUDED.page_size
+        """,
+        (user_id, new.theme, new.notify_email, new.page_size),
     )

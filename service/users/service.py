@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy.exc import IntegrityError
+from psycopg.errors import ForeignKeyViolation
 
 from service.kit.db import ReadSession, UserId, WriteSession
 from service.kit.paging import PageQuery, total_pages
@@ -12,7 +12,7 @@ from service.kit.tokens import Principal
 from service.tasks import api as tasks
 from service.users import repository
 from service.users.errors import CannotDeleteYourself, UserNotFound
-from service.users.models import Account, StoredPreferences
+from service.users.models import Account, Preferences
 from service.users.schemas import (
     ListedUser,
     NotificationsOut,
@@ -29,11 +29,9 @@ from service.users.schemas import (
 
 
 async def page(session: ReadSession, query: PageQuery) -> UserList:
-    accounts = await repository.page(session, limit=query.limit, offset=(query.page - 1) * query.limit)
-    total = await repository.count(session)
-    counts = await tasks.count_by_owner(session, [account.id for account in accounts])
+    total, listed = await repository.page(session, limit=query.limit, offset=(query.page - 1) * query.limit)
     return UserList(
-        users=[_listed(account, counts.get(account.id, 0)) for account in accounts],
+        users=[_listed(account, count) for account, count in listed],
         pagination=UsersPagination(
             current_page=query.page,
             total_pages=total_pages(total, query.limit),
@@ -44,7 +42,7 @@ async def page(session: ReadSession, query: PageQuery) -> UserList:
 
 
 async def detail(session: ReadSession, user_id: int) -> UserDetail:
-    """Raises :class:`UserNotFound`. At most ``tasks.MOST_OF_OWNER`` tasks, the newest."""
+    """Raises :class:`UserNotFound`. At most 1,000 tasks, the newest."""
     account = await repository.by_id(session, user_id)
     if account is None:
         raise UserNotFound
@@ -65,7 +63,7 @@ async def delete(session: WriteSession, revocations: Revocations, admin: Princip
     """The user's tasks go with the row; the user's tokens die with the commit."""
     if user_id == admin.user_id:
         raise CannotDeleteYourself
-    if not await repository.delete_user(session, user_id):
+    if not await repository.delete(session, user_id):
         raise UserNotFound
     await revocations.revoke_user(session, UserId(user_id))
 
@@ -73,7 +71,7 @@ async def delete(session: WriteSession, revocations: Revocations, admin: Princip
 async def stats(session: ReadSession) -> UserStats:
     now = datetime.now(UTC)
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    users, registered, active = await repository.count_since(session, now - timedelta(days=7), midnight)
+    users, registered, active = await repository.counts(session, week=now - timedelta(days=7), today=midnight)
     by_status = await tasks.count_by_status(session)
     return UserStats(
         total_users=users,
@@ -85,20 +83,20 @@ async def stats(session: ReadSession) -> UserStats:
 
 
 async def preferences(session: ReadSession, user_id: UserId) -> PreferencesOut:
-    return _shown(await repository.preferences(session, user_id) or StoredPreferences())
+    return _shown(await repository.preferences(session, user_id) or Preferences())
 
 
 async def save_preferences(session: WriteSession, user_id: UserId, body: PreferencesBody) -> PreferencesOut:
     """What the body leaves out stays. Raises :class:`NotSignedIn` when the user is gone."""
-    old = await repository.preferences(session, user_id) or StoredPreferences()
-    new = StoredPreferences(
+    old = await repository.preferences(session, user_id) or Preferences()
+    new = Preferences(
         theme=old.theme if body.theme is None else body.theme,
         notify_email=old.notify_email if body.notifications is None else body.notifications.email,
         page_size=old.page_size if body.page_size is None else body.page_size,
     )
     try:
         await repository.save_preferences(session, user_id, new)
-    except IntegrityError as error:
+    except ForeignKeyViolation as error:
         raise NotSignedIn from error
     return _shown(new)
 
@@ -114,7 +112,7 @@ def _listed(account: Account, count: int) -> ListedUser:
     )
 
 
-def _shown(stored: StoredPreferences) -> PreferencesOut:
+def _shown(stored: Preferences) -> PreferencesOut:
     return PreferencesOut(
         theme=stored.theme, notifications=NotificationsOut(email=stored.notify_email), page_size=stored.page_size
     )

@@ -71,6 +71,7 @@ def upgrade() -> None:
         sa.Column("scope", sa.Text(), nullable=False),
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("fingerprint", sa.LargeBinary(), nullable=False),
+        # json, not jsonb: it keeps the order of members, so that a replay is the first answer to the byte.
         sa.Column("answer", sa.JSON(), nullable=False),
         sa.Column("created_at", sa.TIMESTAMP(timezone=True), nullable=False, server_default=sa.func.now()),
         sa.PrimaryKeyConstraint("scope", "key", name="idempotency_keys_pkey"),
