@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import compile_path
 from starlette.types import ASGIApp, Scope
 
 from service import __version__, health, openapi
@@ -83,7 +84,7 @@ def create_api(settings: Settings) -> FastAPI:
         title="Task Manager API",
         version=__version__,
         openapi_url="/openapi.json",
-        docs_url="/docs" if settings.http.docs else None,
+        docs_url=None,
         redoc_url=None,
         lifespan=_lifespan,
         redirect_slashes=False,
@@ -105,6 +106,8 @@ def create_api(settings: Settings) -> FastAPI:
     api.include_router(health.router)
     api.add_api_route("/", _running, response_model=Running, tags=["health"])
     api.add_api_route(BASE_PATH, _running, response_model=Running, tags=["health"], include_in_schema=False)
+    if settings.http.docs:
+        api.add_api_route("/docs", openapi.docs_page, include_in_schema=False)
     api.add_exception_handler(HTTPException, _on_http)
     api.add_exception_handler(RequestValidationError, _on_invalid)
     api.add_exception_handler(Exception, _on_failure)
@@ -151,6 +154,8 @@ async def _on_http(request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 500
         headers = error.headers if isinstance(error, HTTPException) else None
         other = problems.InternalError if status >= HTTPStatus.INTERNAL_SERVER_ERROR else problems.ValidationFailed
+        if status == HTTPStatus.METHOD_NOT_ALLOWED:
+            headers = {"Allow": _allowed(request.app, request.scope["path"])}
         error = problems.BY_STATUS.get(status, other)(headers=headers)
     return _problem(request, error)
 
@@ -171,16 +176,25 @@ def _problem(request: Request, problem: Problem) -> Response:
     return problems.render(problem, path=request.scope["path"], trace_id=context.trace_id)
 
 
+def _templates(api: FastAPI) -> Iterator[tuple[Any, str, frozenset[str]]]:
+    """Each route with its whole template and methods. ``route.path`` alone lacks the prefix of its router."""
+    for context in iter_route_contexts(api.routes):
+        path = getattr(context, "path", None)
+        if isinstance(path, str):
+            yield context.original_route, path, frozenset(getattr(context, "methods", None) or ())
+
+
 def _route_of(api: FastAPI) -> Callable[[Scope], str]:
-    """The template of the route that took a request. ``scope["route"].path`` lacks the prefix of its router."""
-    paths: dict[int, str] = {}
+    """The template of the route that took a request, for metrics and logs: never a path, which clients choose."""
+    paths = {id(route): path for route, path, _ in _templates(api)}
 
     def route_of(scope: Scope) -> str:
-        if not paths:
-            for context in iter_route_contexts(api.routes):
-                path: Any = getattr(context, "path", None)
-                if isinstance(path, str):
-                    paths[id(context.original_route)] = path
         return paths.get(id(scope.get("route")), UNMATCHED)
 
     return route_of
+
+
+def _allowed(api: FastAPI, path: str) -> str:
+    """Every method that a path takes; Starlette names those of the first route that fits."""
+    methods = [methods for _, template, methods in _templates(api) if compile_path(template)[0].match(path)]
+    return ", ".join(sorted(frozenset().union(*methods)))

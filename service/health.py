@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.kit.access import PartsOf
+from service.kit.access import parts_of
 from service.kit.answers import answer
 from service.kit.problems import Unavailable
 from service.kit.strict import StrictRoute
@@ -35,15 +35,15 @@ async def live() -> Response:
 
 
 @router.get("/ready", response_model=Ready, responses={503: {"model": Ready, "description": "Not ready"}})
-async def ready(request: Request, parts: PartsOf) -> Response:
+async def ready(request: Request) -> Response:
     """Each needed dependency with its state; 503 when one is gone or the process is draining."""
     checks: dict[str, Literal["ok", "gone", "draining"]] = {"database": "ok", "revocations": "ok", "process": "ok"}
     try:
         async with asyncio.timeout(_LONGEST_S):
-            await parts.db.ping()
+            await parts_of(request).db.ping()
     except (Unavailable, TimeoutError):
         checks["database"] = "gone"
-    if parts.revocations.age_s == float("inf"):
+    if parts_of(request).revocations.age_s == float("inf"):
         checks["revocations"] = "gone"
     if request.app.state.draining:
         checks["process"] = "draining"

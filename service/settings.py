@@ -73,7 +73,8 @@ class Passwords(_Group):
 
 
 class Rooms(_Group):
-    names: Words = ("auth", "users", "tasks")
+    # In the order in which routes are tried: the hottest room first.
+    names: Words = ("tasks", "auth", "users")
 
 
 class Log(_Group):

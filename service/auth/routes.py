@@ -7,7 +7,7 @@ from starlette.responses import Response
 from service.auth import service
 from service.auth.errors import WrongCredentials
 from service.auth.schemas import LoggedIn, Login, Me, Register, Registered, RegisteredUser
-from service.kit.access import DirectoryRead, DirectoryWrite, OwnRead, OwnWrite, PartsOf, SignedIn
+from service.kit.access import DirectoryRead, DirectoryWrite, OwnRead, OwnWrite, SignedIn, parts_of
 from service.kit.answers import Data, Done, DoneWith, answer, cacheable, to_bytes
 from service.kit.idempotency import Idempotency, KeyHeader, KeyReused, StillRunning
 from service.kit.problems import NotSignedIn, documented
@@ -26,8 +26,9 @@ _REGISTERED = "User registered successfully"
     responses=documented(EmailTaken, RoleNotAllowed, StillRunning, KeyReused),
     response_model=DoneWith[Registered],
 )
-async def register(parts: PartsOf, session: DirectoryWrite, body: Register, key: KeyHeader = None) -> Response:
+async def register(request: Request, session: DirectoryWrite, body: Register, key: KeyHeader = None) -> Response:
     """Makes an account and logs it in. Administrators are made on the command line, never here."""
+    parts = parts_of(request)
     hashed = await service.password_hash(parts.passwords, body)
     once = Idempotency(parts.fingerprints, session, "anyone POST /auth/register", key, body)
     if (first := await once.first_answer()) is not None:
@@ -45,8 +46,9 @@ def _registered(user: RegisteredUser, token: str, headers: dict[str, str] | None
 
 
 @router.post("/login", responses=documented(WrongCredentials), response_model=DoneWith[LoggedIn])
-async def login(parts: PartsOf, session: DirectoryRead, body: Login) -> Response:
+async def login(request: Request, session: DirectoryRead, body: Login) -> Response:
     """A token for an e-mail and a password; valid for seven days unless it is revoked."""
+    parts = parts_of(request)
     user, token = await service.login(session, parts.passwords, parts.tokens, body)
     return answer(DoneWith[LoggedIn](message="Login successful", data=LoggedIn(user=user, token=token)))
 
@@ -58,13 +60,13 @@ async def read_me(request: Request, me: SignedIn, session: OwnRead) -> Response:
 
 
 @router.post("/logout", responses=documented(NotSignedIn), response_model=Done)
-async def logout(me: SignedIn, parts: PartsOf, session: OwnWrite) -> Response:
+async def logout(request: Request, me: SignedIn, session: OwnWrite) -> Response:
     """Ends this session: the token is dead on every server within 2 s."""
-    await service.logout(session, parts.revocations, me)
+    await service.logout(session, parts_of(request).revocations, me)
     return answer(Done(message="Logout successful"))
 
 
 @public.get("/.well-known/jwks.json")
-async def jwks(parts: PartsOf) -> dict[str, Any]:
+async def jwks(request: Request) -> dict[str, Any]:
     """The public keys of the tokens, as a JWK Set (RFC 7517)."""
-    return parts.folder.keys.public()
+    return parts_of(request).folder.keys.public()

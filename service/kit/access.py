@@ -2,10 +2,10 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Annotated, cast
+from typing import Annotated
 
 from fastapi import Depends
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import HTTPBearer
 from starlette.requests import Request
 
 from service.kit.db import DIRECTORY, Database, ReadSession, WriteSession
@@ -37,29 +37,29 @@ class AdminsOnly(Forbidden):
     code, message = "admins_only", "Only an administrator may do this"
 
 
-async def _parts(request: Request) -> Parts:
-    return cast("Parts", request.app.state.parts)
+def parts_of(request: Request) -> Parts:
+    parts: Parts = request.app.state.parts
+    return parts
 
 
-# Every dependency is a coroutine: FastAPI would send a plain function to a thread, once a request.
-PartsOf = Annotated[Parts, Depends(_parts)]
+# FastAPI resolves the whole tree of dependencies on each request, and that was 40 % of a list's CPU with ten of them:
+# a route asks for few. All are coroutines, since a plain function would be sent to a thread.
+class _Token(HTTPBearer):
+    """The security scheme of the document, and the check itself."""
 
-_bearer = HTTPBearer(auto_error=False, bearerFormat="JWT", description="The token of register or login.")
+    def __init__(self) -> None:
+        super().__init__(scheme_name="token", bearerFormat="JWT", description="The token of register or login.")
+
+    async def __call__(self, request: Request) -> Principal:  # type: ignore[override]  # what FastAPI calls, whatever it returns
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            raise NotSignedIn
+        principal = parts_of(request).tokens.verify(token.strip())
+        context_of(request.scope).user_id = principal.user_id
+        return principal
 
 
-async def _signed_in(
-    request: Request,
-    parts: PartsOf,
-    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
-) -> Principal:
-    if credentials is None:
-        raise NotSignedIn
-    principal = parts.tokens.verify(credentials.credentials)
-    context_of(request.scope).user_id = principal.user_id
-    return principal
-
-
-SignedIn = Annotated[Principal, Depends(_signed_in)]
+SignedIn = Annotated[Principal, Depends(_Token())]
 
 
 async def _admin(principal: SignedIn) -> Principal:
@@ -71,21 +71,21 @@ async def _admin(principal: SignedIn) -> Principal:
 Admin = Annotated[Principal, Depends(_admin)]
 
 
-async def _own_read(parts: PartsOf, principal: SignedIn) -> ReadSession:
-    return parts.db.read(principal.user_id)
+async def _own_read(request: Request, principal: SignedIn) -> ReadSession:
+    return parts_of(request).db.read(principal.user_id)
 
 
-async def _directory_read(parts: PartsOf) -> ReadSession:
-    return parts.db.read(DIRECTORY)
+async def _directory_read(request: Request) -> ReadSession:
+    return parts_of(request).db.read(DIRECTORY)
 
 
-async def _own_write(parts: PartsOf, principal: SignedIn) -> AsyncIterator[WriteSession]:
-    async with parts.db.write(principal.user_id) as session:
+async def _own_write(request: Request, principal: SignedIn) -> AsyncIterator[WriteSession]:
+    async with parts_of(request).db.write(principal.user_id) as session:
         yield session
 
 
-async def _directory_write(parts: PartsOf) -> AsyncIterator[WriteSession]:
-    async with parts.db.write(DIRECTORY) as session:
+async def _directory_write(request: Request) -> AsyncIterator[WriteSession]:
+    async with parts_of(request).db.write(DIRECTORY) as session:
         yield session
 
 

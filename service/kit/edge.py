@@ -110,7 +110,7 @@ class Edge:
             await reply.late
 
     def _expire(self, task: asyncio.Task[Any] | None, scope: Scope, receive: Receive, reply: "_Reply") -> None:
-        """Answers at the deadline, not after the cancelled work has cleaned up: with a hung server that takes seconds."""
+        """Answers at the deadline; the cancelled work may need seconds more to clean up behind a hung server."""
         reply.context.timed_out = True
         if not reply.context.started:
             reply.late = asyncio.ensure_future(self._refuse(DeadlineExceeded(), scope, receive, reply))

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.kit import etags
-from service.kit.access import OwnRead, OwnWrite, PartsOf, SignedIn
+from service.kit.access import OwnRead, OwnWrite, SignedIn, parts_of
 from service.kit.answers import Data, Done, DoneWith, answer, cacheable, to_bytes
 from service.kit.idempotency import Idempotency, KeyHeader, KeyReused, StillRunning, replay
 from service.kit.problems import NotSignedIn, Stale, documented
@@ -39,10 +39,10 @@ TaskPath = Annotated[int, Path(alias="id", ge=1, le=2**53 - 1, description="A ta
     response_model=DoneWith[OneTaskWithOwner],
 )
 async def create_task(
-    me: SignedIn, parts: PartsOf, session: OwnWrite, body: CreateTask, key: KeyHeader = None
+    request: Request, me: SignedIn, session: OwnWrite, body: CreateTask, key: KeyHeader = None
 ) -> Response:
     """Creates a task of the caller's. With an Idempotency-Key it can be sent again without fear."""
-    once = Idempotency(parts.fingerprints, session, f"{me.user_id} POST /tasks", key, body)
+    once = Idempotency(parts_of(request).fingerprints, session, f"{me.user_id} POST /tasks", key, body)
     if (first := await once.first_answer()) is not None:
         return replay(first, 201)
     task, owner = await service.create(session, me.user_id, body)
@@ -55,13 +55,13 @@ async def create_task(
 
 @router.get("", responses=documented(NotSignedIn), response_model=Data[TaskList])
 async def list_tasks(
-    request: Request, me: SignedIn, parts: PartsOf, session: OwnRead, query: Annotated[ListTasks, Query()]
+    request: Request, me: SignedIn, session: OwnRead, query: Annotated[ListTasks, Query()]
 ) -> Response:
     """The caller's tasks, newest first unless sorted otherwise."""
     if query.cursor is None:
         tasks, pagination = await service.page(session, me.user_id, query)
         return cacheable(request, schemas.list_body(tasks, pagination))
-    walked, next_page = await service.walk(session, parts.cursors, me.user_id, query)
+    walked, next_page = await service.walk(session, parts_of(request).cursors, me.user_id, query)
     return cacheable(request, schemas.list_body(walked, next_page))
 
 

@@ -5,7 +5,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.kit import etags
-from service.kit.access import Admin, AdminsOnly, DirectoryRead, DirectoryWrite, OwnRead, OwnWrite, PartsOf, SignedIn
+from service.kit.access import Admin, AdminsOnly, DirectoryRead, DirectoryWrite, OwnRead, OwnWrite, SignedIn, parts_of
 from service.kit.answers import Data, Done, DoneWith, answer, cacheable, to_bytes
 from service.kit.paging import PageQuery
 from service.kit.problems import NotSignedIn, Stale, documented
@@ -64,14 +64,12 @@ async def read_user(request: Request, _: Admin, session: DirectoryRead, user_id:
     responses=documented(CannotDeleteYourself, NotSignedIn, AdminsOnly, UserNotFound, Stale),
     response_model=Done,
 )
-async def delete_user(
-    request: Request, admin: Admin, parts: PartsOf, session: DirectoryWrite, user_id: UserPath
-) -> Response:
+async def delete_user(request: Request, admin: Admin, session: DirectoryWrite, user_id: UserPath) -> Response:
     """Deletes a user with all their tasks; their tokens die on every server within 2 s."""
     if etags.has_condition(request):
         current = Data[UserDetail](data=await service.detail(session, user_id))
         etags.require_match(request, etags.of_bytes(to_bytes(current)))
-    await service.delete(session, parts.revocations, admin, user_id)
+    await service.delete(session, parts_of(request).revocations, admin, user_id)
     return answer(Done(message="User deleted successfully"))
 
 
