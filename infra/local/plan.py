@@ -1,0 +1,204 @@
+"""From a phase to the servers that must run: a pure function. Whatever starts or shows a server reads its plan."""
+
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from infra.local.errors import Exit, PlatformError
+from infra.local.folder import Folder
+from infra.local.host import Host
+from roadmap.phases import Phase, Topology
+
+LOOPBACK = "127.0.0.1"
+DATABASE = "tasks"
+SERVICE_ROLE = "tasks"
+SUPERUSER = "postgres"
+
+# Offsets from the base port. From 32768 up the system hands out ports to outgoing connections.
+API, METRICS, POSTGRES = 0, 1, 10
+LOWEST_BASE, HIGHEST_BASE = 1024, 32767 - POSTGRES
+
+# What this platform can build so far. A phase that needs more is refused by the names of what is missing.
+_BUILT: Mapping[str, object] = {
+    "api_servers": 1,
+    "services": 1,
+    "load_balancer": False,
+    "postgres_shards": 1,
+    "postgres_primaries": 1,
+    "postgres_replicas": 0,
+    "postgres_cross_region_replicas": 0,
+    "valkey_nodes": 0,
+    "cdn": False,
+    "queue": False,
+    "workers": False,
+    "regions": 1,
+}
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a plan is carried out."""
+
+    folder: Folder
+    host: Host
+    base_port: int
+
+    def passfile(self, role: str) -> str:
+        return str(self.folder.secrets / f"{role}.pgpass")
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Ready is: this command exits 0, or this URL answers 200."""
+
+    command: tuple[str, ...] = ()
+    url: str = ""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A command that ends, run to its end before the server that names it starts."""
+
+    name: str
+    what: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Server:
+    name: str
+    kind: str
+    role: str
+    ports: Mapping[str, int]  # by purpose; the first is the one in `url`
+    url: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    stop_signal: signal.Signals
+    stop_s: int  # after this long it is killed
+    probe: Probe
+    depends: tuple[str, ...] = ()
+    before: tuple[Job, ...] = ()
+
+    @property
+    def port(self) -> int:
+        return next(iter(self.ports.values()))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`servers` stand in the order in which they start; they stop in the reverse."""
+
+    phase: str
+    servers: tuple[Server, ...]
+
+    def server(self, name: str) -> Server:
+        return next(server for server in self.servers if server.name == name)
+
+
+def missing(topology: Topology) -> tuple[str, ...]:
+    """The parts of a topology that cannot be built here yet."""
+    return tuple(name for name, built in _BUILT.items() if getattr(topology, name) != built)
+
+
+def plan(phase: Phase, site: Site) -> Plan:
+    """Raises PlatformError when the phase needs what is not built yet, or when its ports would not fit."""
+    absent = missing(phase.topology)
+    if absent:
+        raise PlatformError(f"phase {phase.name} is not built yet: it needs {', '.join(absent)}", Exit.USAGE)
+    if not LOWEST_BASE <= site.base_port <= HIGHEST_BASE:
+        raise PlatformError(f"--port must lie between {LOWEST_BASE} and {HIGHEST_BASE}", Exit.USAGE)
+    return Plan(phase.name, (_postgres(site), _api(site, phase.topology.schema)))
+
+
+def service_command(site: Site, *arguments: str) -> tuple[str, ...]:
+    return (*site.host.drop, site.host.python, "-m", "service", *arguments)
+
+
+def service_environment(site: Site) -> dict[str, str]:
+    """No secret is in it: the password is in the passfile that the URL names."""
+    return {
+        "TASKS_DATABASE_URL": database_url(site),
+        "TASKS_HTTP_HOST": LOOPBACK,
+        "TASKS_HTTP_PORT": str(site.base_port + API),
+        "TASKS_METRICS_HOST": LOOPBACK,
+        "TASKS_METRICS_PORT": str(site.base_port + METRICS),
+        "TASKS_TOKENS_FOLDER": str(site.folder.tokens),
+        # `nobody` cannot write bytecode beside the sources, and a caller may have forbidden it there. Without a
+        # place of its own each start compiles the service and its libraries again, which takes longer than 3 s.
+        "PYTHONPYCACHEPREFIX": str(site.folder.bytecode),
+        "PYTHONDONTWRITEBYTECODE": "",
+    }
+
+
+def database_url(site: Site, role: str = SERVICE_ROLE, database: str = DATABASE) -> str:
+    passfile = quote(site.passfile(role))
+    return f"postgresql://{role}@{LOOPBACK}:{site.base_port + POSTGRES}/{database}?passfile={passfile}"
+
+
+def _launched(site: Site, name: str, command: tuple[str, ...]) -> tuple[str, ...]:
+    """The pid file is written before privileges are dropped: `nobody` must not choose whom root sends signals."""
+    return (*_launcher(site), "--pid-file", str(site.folder.pid_file(name)), "--", *command)
+
+
+def _launcher(site: Site) -> tuple[str, ...]:
+    # -B: what root compiled `nobody` could not renew.
+    return (site.host.python, "-B", "-m", "infra.local.launch")
+
+
+def _postgres(site: Site) -> Server:
+    port = site.base_port + POSTGRES
+    settings = {
+        "port": port,
+        "listen_addresses": LOOPBACK,
+        "unix_socket_directories": "",
+        # Said here so that no file can say otherwise: an answered write survives a crash.
+        "fsync": "on",
+        "synchronous_commit": "on",
+        "full_page_writes": "on",
+        "shared_buffers": "128MB",
+        "max_connections": 100,
+        "shared_preload_libraries": "pg_stat_statements",
+        "log_destination": "stderr",
+        "logging_collector": "off",
+        "timezone": "UTC",
+        "log_timezone": "UTC",
+    }
+    data = str(site.folder.postgres)
+    options = [word for key, value in settings.items() for word in ("-c", f"{key}={value}")]
+    server = (str(site.host.postgres_bin / "postgres"), "-D", data, *options)
+    # The sweep runs as the user of the processes it looks at: in a container root may not look into others.
+    swept = (*_launcher(site), "--sweep", data, "--", *server)
+    return Server(
+        name="postgres",
+        kind="postgresql",
+        role="primary",
+        ports={"postgresql": port},
+        url=database_url(site),
+        command=_launched(site, "postgres", (*site.host.drop, *swept)),
+        environment={},
+        stop_signal=signal.SIGINT,  # "fast": sessions are ended, a checkpoint is written
+        stop_s=60,
+        probe=Probe(command=(str(site.host.postgres_bin / "pg_isready"), "-q", "-h", LOOPBACK, "-p", str(port))),
+    )
+
+
+def _api(site: Site, schema: str) -> Server:
+    url = f"http://{LOOPBACK}:{site.base_port + API}"
+    environment = service_environment(site)
+    migrate = service_command(site, "migrate", "--to", schema)
+    return Server(
+        name="api",
+        kind="api",
+        role="all rooms",
+        ports={"http": site.base_port + API, "metrics": site.base_port + METRICS},
+        url=url,
+        command=_launched(site, "api", service_command(site, "serve")),
+        environment=environment,
+        stop_signal=signal.SIGTERM,  # drains, then ends
+        stop_s=20,
+        probe=Probe(url=f"{url}/health/ready"),
+        depends=("postgres",),
+        before=(Job("migrate", f"schema {schema}", migrate, environment),),
+    )
