@@ -67,11 +67,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _serve(_: argparse.Namespace) -> int:
+    from service.app import UnknownRoomError
     from service.kit.keys import KeyFolderError
     from service.serve import PortTakenError, serve
 
     try:
         serve(_settings())
+    except UnknownRoomError as error:
+        return _failed(error, EXIT_USAGE)
     except (PortTakenError, KeyFolderError) as error:
         return _failed(error)
     return 0
@@ -90,12 +93,13 @@ def _migrate(chosen: argparse.Namespace) -> int:
 
 def _create_admin(chosen: argparse.Namespace) -> int:
     from service.admin import AdminError, create_admin
+    from service.kit.keys import KeyFolderError
 
     settings = _settings()
     password = sys.stdin.readline().rstrip("\n") if chosen.password_stdin else getpass.getpass("Password: ")
     try:
         print(asyncio.run(create_admin(settings, email=chosen.email, name=chosen.name, password=password)))
-    except AdminError as error:
+    except (AdminError, KeyFolderError) as error:
         return _failed(error)
     return 0
 
@@ -112,10 +116,14 @@ def _rotate_key(_: argparse.Namespace) -> int:
 
 
 def _openapi(_: argparse.Namespace) -> int:
-    from service.app import create_api
+    from service.app import UnknownRoomError, create_api
 
-    # The document depends on the rooms alone; no database is needed to print it.
-    print(json.dumps(create_api(Settings(database=Database(url=SecretStr("postgresql://")))).openapi(), indent=2))
+    try:
+        # The document depends on the rooms alone; no database is needed to print it.
+        api = create_api(Settings(database=Database(url=SecretStr("postgresql://"))))
+    except UnknownRoomError as error:
+        return _failed(error, EXIT_USAGE)
+    print(json.dumps(api.openapi(), indent=2))
     return 0
 
 
@@ -123,9 +131,9 @@ def _settings() -> Settings:
     return Settings()
 
 
-def _failed(error: Exception) -> int:
+def _failed(error: Exception, code: int = EXIT_FAILED) -> int:
     print(f"service: {error}", file=sys.stderr)
-    return EXIT_FAILED
+    return code
 
 
 if __name__ == "__main__":

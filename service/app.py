@@ -22,6 +22,7 @@ from service.auth import routes as auth
 from service.kit import problems, upkeep, validation
 from service.kit.access import Parts
 from service.kit.answers import answer
+from service.kit.cancellation import give_up
 from service.kit.cors import Cors
 from service.kit.db import Database
 from service.kit.edge import Edge, context_of
@@ -30,6 +31,7 @@ from service.kit.paging import Cursors
 from service.kit.passwords import Passwords
 from service.kit.problems import Problem
 from service.kit.revocations import Revocations
+from service.kit.strict import StrictRoute
 from service.kit.telemetry import UNMATCHED, Gauges
 from service.kit.tokens import Tokens
 from service.settings import Settings
@@ -46,6 +48,10 @@ _ROOMS: Final[dict[str, tuple[tuple[APIRouter, ...], tuple[APIRouter, ...]]]] = 
 }
 
 log = structlog.get_logger()
+
+
+class UnknownRoomError(ValueError):
+    """The settings name a room that there is not; the message lists those that there are."""
 
 
 class Running(BaseModel):
@@ -95,9 +101,10 @@ def create_api(settings: Settings) -> FastAPI:
         },  # the edge has its own, at a fraction of the cost
     )
     api.state.draining = False
+    api.router.route_class = StrictRoute
     for name in settings.rooms.names:
         if name not in _ROOMS:
-            raise ValueError(f"TASKS_ROOMS_NAMES: {name} is not a room; there are {', '.join(_ROOMS)}")
+            raise UnknownRoomError(f"TASKS_ROOMS_NAMES: {name} is not a room; there are {', '.join(_ROOMS)}")
         under_base, at_root = _ROOMS[name]
         for router in under_base:
             api.include_router(router, prefix=BASE_PATH)
@@ -136,7 +143,7 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
         yield
     finally:
         for task in work:
-            task.cancel()
+            give_up(task)
         await asyncio.gather(*work, return_exceptions=True)
         gauges.unregister()
         parts.passwords.close()

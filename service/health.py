@@ -1,6 +1,5 @@
 """Is the process alive, and may it be sent requests. Two questions: a lost database must not restart the fleet."""
 
-import asyncio
 from typing import Final, Literal
 
 from fastapi import APIRouter
@@ -10,6 +9,7 @@ from starlette.responses import Response
 
 from service.kit.access import parts_of
 from service.kit.answers import answer
+from service.kit.cancellation import within
 from service.kit.problems import Unavailable
 from service.kit.strict import StrictRoute
 
@@ -39,8 +39,7 @@ async def ready(request: Request) -> Response:
     """Each needed dependency with its state; 503 when one is gone or the process is draining."""
     checks: dict[str, Literal["ok", "gone", "draining"]] = {"database": "ok", "revocations": "ok", "process": "ok"}
     try:
-        async with asyncio.timeout(_LONGEST_S):
-            await parts_of(request).db.ping()
+        await within(_LONGEST_S, parts_of(request).db.ping())
     except (Unavailable, TimeoutError):
         checks["database"] = "gone"
     if parts_of(request).revocations.age_s == float("inf"):

@@ -19,7 +19,7 @@ Tasks of users. Success is `{"success": true, "message"?, "data"?}`; every failu
 _EVERYWHERE: Final = documented(
     problems.HeadersTooLarge, problems.InternalError, problems.Unavailable, problems.DeadlineExceeded
 )
-_WITH_BODY: Final = documented(problems.BodyTooLarge, problems.UnsupportedMediaType)
+_WITH_BODY: Final = documented(problems.RequestTimeout, problems.BodyTooLarge, problems.UnsupportedMediaType)
 _WRITES: Final = documented(problems.OutcomeUnknown)
 _INVALID: Final = documented(ValidationFailed)
 _UNGUARDED: Final = ("/health/live", "/health/ready", "/.well-known/jwks.json", "/")
@@ -58,6 +58,8 @@ def _document(api: FastAPI) -> dict[str, Any]:
     schemas.pop("ValidationError", None)
     schema = ProblemBody.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas |= schema.pop("$defs", {})
+    # Some codes belong to no route: those of unknown paths and methods.
+    schema["properties"]["code"]["enum"] = problems.codes()
     schemas["Problem"] = schema
     for path, operations in document["paths"].items():
         for method, operation in operations.items():

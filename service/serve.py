@@ -11,7 +11,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from service.app import build_parts, create_api, wrapped
-from service.kit import logs
+from service.kit import logs, wire
 from service.settings import Settings
 
 _BACKLOG = 2048
@@ -53,7 +53,7 @@ def serve(settings: Settings) -> None:
     config = uvicorn.Config(
         wrapped(api, settings),
         loop="uvloop",
-        http="httptools",
+        http=wire.protocol(settings.http),
         lifespan="on",
         log_config=None,
         access_log=False,

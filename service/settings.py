@@ -1,9 +1,10 @@
 """One frozen tree of settings from ``TASKS_<GROUP>_<NAME>`` variables, read once where a process starts."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -13,6 +14,10 @@ def _words(value: object) -> object:
 
 # NoDecode: a list is written as a,b,c in the environment; JSON there is a quoting trap.
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
+
+
+def _upper(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
 
 
 class _Group(BaseModel):
@@ -28,6 +33,21 @@ class Database(_Group):
     connect_timeout_s: int = Field(default=2, ge=1)
     statement_timeout_ms: int = Field(default=3_000, ge=1)
     lock_timeout_ms: int = Field(default=1_000, ge=1)
+
+    @field_validator("url")
+    @classmethod
+    def _understood(cls, url: SecretStr) -> SecretStr:
+        """Here and not where it is used: libpq's own message quotes the URL, password and all."""
+        import psycopg.conninfo  # noqa: PLC0415 (--help answers at once)
+
+        refused = PydanticCustomError("database_url", "is not a postgresql:// URL")
+        if not url.get_secret_value().startswith(("postgresql://", "postgres://")):
+            raise refused
+        try:
+            psycopg.conninfo.conninfo_to_dict(url.get_secret_value())
+        except psycopg.ProgrammingError:
+            raise refused from None
+        return url
 
 
 class Http(_Group):
@@ -78,7 +98,7 @@ class Rooms(_Group):
 
 
 class Log(_Group):
-    level: str = "INFO"
+    level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)] = "INFO"
 
 
 class Settings(BaseSettings):

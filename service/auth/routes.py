@@ -1,8 +1,6 @@
-from typing import Any
-
 from fastapi import APIRouter
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from service.auth import service
 from service.auth.errors import WrongCredentials
@@ -67,6 +65,6 @@ async def logout(request: Request, me: SignedIn, session: OwnWrite) -> Response:
 
 
 @public.get("/.well-known/jwks.json")
-async def jwks(request: Request) -> dict[str, Any]:
+async def jwks(request: Request) -> Response:
     """The public keys of the tokens, as a JWK Set (RFC 7517)."""
-    return parts_of(request).folder.keys.public()
+    return JSONResponse(parts_of(request).folder.keys.public())

@@ -81,11 +81,13 @@ async def _directory_read(request: Request) -> ReadSession:
 
 async def _own_write(request: Request, principal: SignedIn) -> AsyncIterator[WriteSession]:
     async with parts_of(request).db.write(principal.user_id) as session:
+        context_of(request.scope).write = session
         yield session
 
 
 async def _directory_write(request: Request) -> AsyncIterator[WriteSession]:
     async with parts_of(request).db.write(DIRECTORY) as session:
+        context_of(request.scope).write = session
         yield session
 
 

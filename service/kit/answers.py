@@ -34,7 +34,11 @@ class Wire(BaseModel):
     """camelCase outside, snake_case inside."""
 
     model_config = ConfigDict(
-        alias_generator=to_camel, validate_by_name=True, validate_by_alias=True, from_attributes=True
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        from_attributes=True,
+        json_schema_serialization_defaults_required=True,
     )
 
 
@@ -58,12 +62,6 @@ class DoneWith(Wire, Generic[T]):
     success: Literal[True] = True
     message: str
     data: T
-
-
-class PagePagination(Wire):
-    current_page: int
-    total_pages: int
-    limit: int
 
 
 class CursorPagination(Wire):

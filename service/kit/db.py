@@ -78,6 +78,8 @@ class WriteSession(ReadSession):
         self._connection: Connection | None = None
         self._dies_at = 0.0
         self._after_commit: list[Callable[[], object]] = []
+        # From here on nobody can say that nothing was changed.
+        self.committing = False
 
     async def rows(self, query: LiteralString, parameters: Sequence[Any] = ()) -> list[Row]:
         try:
@@ -104,6 +106,7 @@ class WriteSession(ReadSession):
         if connection is not None:
             try:
                 if error is None:
+                    self.committing = True
                     await connection.commit()
             except psycopg.Error as failure:
                 if is_transient(failure):
@@ -166,7 +169,8 @@ def _conninfo(settings: DatabaseSettings, *, read_only: bool) -> str:
         "lock_timeout": f"{settings.lock_timeout_ms}ms",
         "idle_in_transaction_session_timeout": "15s",
         "timezone": "UTC",
-        "default_transaction_read_only": "on" if read_only else "off",
+        # Not "off" for writes: who sets a whole server to read-only, before its disk is full, means it.
+        **({"default_transaction_read_only": "on"} if read_only else {}),
     }
     return make_conninfo(
         settings.url.get_secret_value(),

@@ -11,7 +11,17 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.kit import logs, problems, telemetry
-from service.kit.problems import BodyTooLarge, DeadlineExceeded, HeadersTooLarge, InternalError, Problem
+from service.kit.cancellation import give_up
+from service.kit.db import WriteSession
+from service.kit.problems import (
+    BodyTooLarge,
+    DeadlineExceeded,
+    HeadersTooLarge,
+    InternalError,
+    OutcomeUnknown,
+    Problem,
+    RequestTimeout,
+)
 from service.settings import Http as HttpSettings
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
@@ -29,7 +39,19 @@ log = structlog.get_logger()
 class Context:
     """What one request learns on its way; the wide event at its end."""
 
-    __slots__ = ("code", "failure", "request_id", "route", "started", "status", "timed_out", "trace_id", "user_id")
+    __slots__ = (
+        "code",
+        "failure",
+        "reading",
+        "request_id",
+        "route",
+        "started",
+        "status",
+        "timed_out",
+        "trace_id",
+        "user_id",
+        "write",
+    )
 
     def __init__(self, request_id: str, trace_id: str) -> None:
         self.request_id = request_id
@@ -38,7 +60,9 @@ class Context:
         self.status = 0
         self.code: str | None = None
         self.user_id: int | None = None
+        self.write: WriteSession | None = None
         self.failure: BaseException | None = None
+        self.reading = False  # whether the client's body is what is being waited for
         self.started = False
         self.timed_out = False
 
@@ -49,7 +73,7 @@ def context_of(scope: Scope) -> Context:
 
 
 class Edge:
-    """The outermost layer. Answers 413, 431, 500 and the deadline's 503 itself; passes the rest on."""
+    """The outermost layer. Answers 413, 431, 500 and the deadline's 408 or 503 itself; passes the rest on."""
 
     def __init__(self, app: ASGIApp, settings: HttpSettings, route_of: Callable[[Scope], str]) -> None:
         self._app = app
@@ -82,7 +106,9 @@ class Edge:
 
     async def _guarded(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, reply: "_Reply") -> None:
         context = reply.context
-        if sum(len(name) + len(value) + 4 for name, value in scope["headers"]) > self._settings.header_limit_bytes:
+        target_bytes = len(scope.get("raw_path") or b"") + len(scope["query_string"])
+        header_bytes = sum(len(name) + len(value) + 4 for name, value in scope["headers"])
+        if target_bytes + header_bytes > self._settings.header_limit_bytes:
             await self._refuse(HeadersTooLarge(), scope, receive, reply)
             return
         length = headers.get(b"content-length", b"")
@@ -94,7 +120,7 @@ class Edge:
             self._settings.deadline_s, self._expire, task, scope, receive, reply
         )
         try:
-            await self._app(scope, _bounded(receive, self._settings.body_limit_bytes), reply.send)
+            await self._app(scope, _bounded(receive, self._settings.body_limit_bytes, context), reply.send)
         except asyncio.CancelledError:
             if not context.timed_out:
                 raise
@@ -104,8 +130,7 @@ class Edge:
                 await self._refuse(InternalError(), scope, receive, reply)
         finally:
             deadline.cancel()
-        if context.timed_out and task is not None:
-            task.uncancel()
+            reply.end_cancelling(task)
         if reply.late is not None:
             await reply.late
 
@@ -113,9 +138,9 @@ class Edge:
         """Answers at the deadline; the cancelled work may need seconds more to clean up behind a hung server."""
         reply.context.timed_out = True
         if not reply.context.started:
-            reply.late = asyncio.ensure_future(self._refuse(DeadlineExceeded(), scope, receive, reply))
+            reply.late = asyncio.ensure_future(self._refuse(_too_late(reply.context), scope, receive, reply))
         if task is not None:
-            task.cancel()
+            reply.second_cancel = give_up(task)
 
     async def _refuse(self, problem: Problem, scope: Scope, receive: Receive, reply: "_Reply") -> None:
         context = reply.context
@@ -144,15 +169,30 @@ class Edge:
             log.info("request", **event)
 
 
+def _too_late(context: Context) -> Problem:
+    if context.reading:
+        return RequestTimeout()
+    if context.write is not None and context.write.committing:
+        return OutcomeUnknown()
+    return DeadlineExceeded()
+
+
 class _Reply:
     """The way out: adds the headers that every answer has, and lets nothing through behind a deadline's answer."""
 
-    __slots__ = ("_send", "context", "late")
+    __slots__ = ("_send", "context", "late", "second_cancel")
 
     def __init__(self, send: Send, context: Context) -> None:
         self._send = send
         self.context = context
         self.late: asyncio.Future[None] | None = None
+        self.second_cancel: asyncio.TimerHandle | None = None
+
+    def end_cancelling(self, task: asyncio.Task[Any] | None) -> None:
+        if self.second_cancel is not None and task is not None:
+            self.second_cancel.cancel()
+            while task.cancelling():
+                task.uncancel()
 
     async def send(self, message: Message) -> None:
         if not self.context.timed_out:
@@ -174,13 +214,15 @@ class _Reply:
         await self._send(message)
 
 
-def _bounded(receive: Receive, limit_bytes: int) -> Callable[[], Awaitable[Message]]:
+def _bounded(receive: Receive, limit_bytes: int, context: Context) -> Callable[[], Awaitable[Message]]:
     """Counts what really arrives: a chunked body announces no length. Raises :class:`BodyTooLarge` where it is read."""
     received = 0
 
     async def bounded() -> Message:
         nonlocal received
+        context.reading = True
         message = await receive()
+        context.reading = False
         received += len(message.get("body", b""))
         if received > limit_bytes:
             raise BodyTooLarge

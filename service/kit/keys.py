@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, KeySet
 
 # Processes look into the folder with every revocation poll (at most 2 s); a new key signs only after that.
 SPREAD_S = 10.0
+_SECRET_BYTES = 32
 
 
 class KeyFolderError(Exception):
@@ -45,11 +47,11 @@ class KeyFolder:
             if not list(folder.glob("*.pem")):
                 self.add(retire_after_s=None)
             self._secret = self._read_secret()
+            self.keys = self._load()
         except OSError as error:
             raise KeyFolderError(
-                f"{folder}: {error.strerror or error}: give TASKS_TOKENS_FOLDER a writable folder"
+                f"{error.filename or folder}: {error.strerror or error}: give TASKS_TOKENS_FOLDER a writable folder"
             ) from error
-        self.keys = self._load()
 
     def reload(self) -> None:
         """Takes up added and removed keys; keeps what it has while the folder cannot be read."""
@@ -79,23 +81,32 @@ class KeyFolder:
     def _read_secret(self) -> bytes:
         path = self._folder / "secret"
         if not path.exists():
-            _write_once(path, secrets.token_bytes(32))
-        return path.read_bytes()
+            _write_once(path, secrets.token_bytes(_SECRET_BYTES))
+        secret = path.read_bytes()
+        if len(secret) != _SECRET_BYTES:
+            raise KeyFolderError(f"{path}: does not hold {_SECRET_BYTES} bytes")
+        return secret
 
     def _load(self) -> Keys:
         paths = sorted(self._folder.glob("*.pem"))
         if not paths:
             raise KeyFolderError(f"{self._folder}: holds no key")
         now = time.time()
-        keys = []
-        for path in paths:
-            try:
-                keys.append(ECKey.import_key(path.read_bytes(), {"kid": path.stem}))
-            except ValueError as error:
-                raise KeyFolderError(f"{path}: is not a private key in PEM") from error
+        keys = [_read_key(path) for path in paths]
         settled = [key for key, path in zip(keys, paths, strict=True) if now - path.stat().st_mtime > SPREAD_S]
         signing = settled[-1] if settled else keys[0]
         return Keys(signing=signing, verifying=KeySet([*keys]), kids=frozenset(path.stem for path in paths))
+
+
+def _read_key(path: Path) -> ECKey:
+    refused = KeyFolderError(f"{path}: is not a private P-256 key in PEM")
+    try:
+        key = ECKey.import_key(path.read_bytes(), {"kid": path.stem})
+    except (ValueError, TypeError, JoseError) as error:
+        raise refused from error
+    if key.curve_name != "P-256" or not key.is_private:
+        raise refused
+    return key
 
 
 def _write_once(path: Path, content: bytes) -> None:

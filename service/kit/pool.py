@@ -61,17 +61,19 @@ class Pool:
         return connection, time.monotonic() + lifetime
 
     async def release(self, connection: Connection, dies_at: float) -> None:
-        """Takes it back in whatever state it is; what is not idle and whole is closed."""
+        """Takes it back in whatever state it is; what is not idle and whole is closed, on a cancel too."""
+        kept = False
         try:
             if connection.pgconn.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
                 await connection.rollback()
             if connection.pgconn.transaction_status == TransactionStatus.IDLE:
                 self._idle.append((connection, dies_at))
-            else:
-                await connection.close()
+                kept = True
         except psycopg.Error:
-            await connection.close()
+            pass  # it broke meanwhile
         finally:
+            if not kept:
+                await connection.close()
             self._give_back()
 
     async def close(self) -> None:

@@ -66,6 +66,15 @@ class MethodNotAllowed(Problem):
     status, code, message = 405, "method_not_allowed", "This method is not allowed here"
 
 
+class RequestTimeout(Problem):
+    """The body did not arrive in time: the client's slowness, which must not count as our failure."""
+
+    status, code, message = 408, "request_timeout", "The request body did not arrive in time"
+
+    def __init__(self) -> None:
+        super().__init__(headers={"Connection": "close"})
+
+
 class Stale(Problem):
     status, code, message = 412, "stale", "It has changed since you read it; read it again"
 
@@ -115,7 +124,7 @@ class ProblemBody(BaseModel):
 
     model_config = ConfigDict(title="Problem")
 
-    success: Literal[False] = False
+    success: Literal[False]
     message: str
     code: str
     errors: list[FieldError]
@@ -143,6 +152,12 @@ def render(problem: Problem, *, path: str, trace_id: str) -> Response:
     if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         body["traceId"] = trace_id
     return Response(to_json(body), problem.status, problem.headers, MEDIA_TYPE)
+
+
+def codes(problem: type[Problem] = Problem) -> list[str]:
+    """Every code that there is, sorted."""
+    own = [problem.code] if hasattr(problem, "code") else []
+    return sorted({*own, *(code for below in problem.__subclasses__() for code in codes(below))})
 
 
 def documented(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:

@@ -14,12 +14,15 @@ from service.kit.problems import Unavailable
 
 # Above every epoch: nothing that names this user is valid any more.
 EVERY_EPOCH: Final = 2**31 - 1
+# A token is taken for some seconds after its end (leeway), and may be made while its user is being revoked: a row that
+# went at the same moment as the token would let it live again.
+_MARGIN_S: Final = 120
 
 
 class Revocations:
     def __init__(self, db: Database, lifetime_s: int) -> None:
         self._db = db
-        self._lifetime = timedelta(seconds=lifetime_s)
+        self._lifetime = timedelta(seconds=lifetime_s + _MARGIN_S)
         self._since = "0"
         self._tokens: dict[str, float] = {}
         self._users: dict[int, tuple[int, float]] = {}
@@ -40,10 +43,11 @@ class Revocations:
         return float("inf") if self._read_at is None else time.monotonic() - self._read_at
 
     async def revoke_token(self, session: WriteSession, token_id: str, expires_at: int) -> None:
+        until = expires_at + _MARGIN_S
         await session.execute(
-            "INSERT INTO revocations (token_id, expires_at) VALUES (%s, to_timestamp(%s))", (token_id, expires_at)
+            "INSERT INTO revocations (token_id, expires_at) VALUES (%s, to_timestamp(%s))", (token_id, until)
         )
-        session.after_commit(lambda: self._tokens.__setitem__(token_id, expires_at))
+        session.after_commit(lambda: self._tokens.__setitem__(token_id, until))
 
     async def revoke_user(self, session: WriteSession, user_id: UserId, below_epoch: int = EVERY_EPOCH) -> None:
         await session.execute(

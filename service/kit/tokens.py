@@ -1,6 +1,7 @@
 """Access tokens: ES256, checked on each request without asking any server."""
 
 import hashlib
+import re
 import secrets
 import time
 from collections import OrderedDict
@@ -14,7 +15,7 @@ from joserfc.errors import JoseError
 from service.kit.db import UserId
 from service.kit.keys import KeyFolder
 from service.kit.problems import NotSignedIn
-from service.kit.revocations import Revocations
+from service.kit.revocations import EVERY_EPOCH, Revocations
 from service.settings import Tokens as TokenSettings
 
 Role = Literal["USER", "ADMIN"]
@@ -22,6 +23,7 @@ Role = Literal["USER", "ADMIN"]
 _ALGORITHM = "ES256"
 _TYPE = "at+jwt"  # RFC 9068: a token of another kind, signed by the same key, is not an access token
 _LONGEST = 2048
+_USER_ID = re.compile(r"[1-9][0-9]{0,15}")
 _REQUIRED = frozenset({"iss", "aud", "exp", "iat", "jti", "sub", "role", "ver"})
 
 
@@ -95,18 +97,21 @@ class Tokens:
             claims.keys() >= _REQUIRED
             and claims["iss"] == self._settings.issuer
             and claims["aud"] == self._settings.audience
-            and all(type(claims[name]) is int for name in ("exp", "iat", "ver"))
+            and all(type(claims.get(name, 0)) is int for name in ("exp", "iat", "nbf", "ver"))
             and claims["exp"] > now - leeway
             and claims["iat"] <= now + leeway
             and claims.get("nbf", 0) <= now + leeway
+            and 0 <= claims["ver"] < EVERY_EPOCH
             and claims["role"] in ("USER", "ADMIN")
-            and str(claims["sub"]).isdecimal()
+            and isinstance(claims["jti"], str)
+            and isinstance(claims["sub"], str)
+            and _USER_ID.fullmatch(claims["sub"])
         ):
             raise NotSignedIn("Your session is not valid; please log in again")
         principal = Principal(
             user_id=UserId(int(claims["sub"])),
             role=cast("Role", claims["role"]),
-            token_id=str(claims["jti"]),
+            token_id=claims["jti"],
             epoch=claims["ver"],
             expires_at=claims["exp"],
         )
@@ -118,9 +123,10 @@ class Tokens:
             raise refused
         try:
             decoded = jwt.decode(token, self._key_of, algorithms=[_ALGORITHM])
-        except (JoseError, ValueError, TypeError, KeyError) as error:
+        except (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise refused from error
-        if decoded.header.get("typ") != _TYPE:
+        # Exactly what :meth:`sign` writes: whatever else a header says (`crit`, `b64`) is not ours.
+        if decoded.header.keys() != {"alg", "kid", "typ"} or decoded.header["typ"] != _TYPE:
             raise refused
         return str(decoded.header["kid"]), decoded.claims
 

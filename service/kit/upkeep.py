@@ -6,6 +6,7 @@ from typing import Final
 
 import structlog
 
+from service.kit.cancellation import within
 from service.kit.db import DIRECTORY, Database
 from service.kit.idempotency import KEPT
 from service.kit.keys import KeyFolder
@@ -25,8 +26,7 @@ async def listen(revocations: Revocations, folder: KeyFolder, every_s: float) ->
     while True:
         begun = time.monotonic()
         try:
-            async with asyncio.timeout(every_s):
-                await revocations.refresh()
+            await within(every_s, revocations.refresh())
             if behind:
                 log.info("revocations are read again")
             behind = False

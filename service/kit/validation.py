@@ -39,7 +39,7 @@ def _field_error(finding: Mapping[str, Any]) -> FieldError:
     kind = finding["type"]
     # The first member says where (body, query, path, header); a syntax error's second is an offset, not a name.
     where = [str(part) for part in finding["loc"][1:]] if kind != "json_invalid" else []
-    path = ".".join(where) or "body"
+    path = ".".join(where) or str(finding["loc"][0])
     label = path[:1].upper() + path[1:]
     template = _MESSAGES.get(kind)
     context = {name: value for name, value in finding.get("ctx", {}).items() if name != "label"}

@@ -1,10 +1,10 @@
 from collections.abc import Sequence
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic_core import to_json
 
-from service.kit.answers import Body, CursorPagination, Id, PagePagination, Text, Timestamp, Wire, iso_ms
+from service.kit.answers import Body, CursorPagination, Id, Text, Timestamp, Wire, iso_ms
 from service.kit.paging import Limit, Page
 from service.tasks.models import Task
 
@@ -20,8 +20,16 @@ class CreateTask(Body):
     status: Status = "PENDING"
 
 
+def _without_defaults(schema: dict[str, Any]) -> None:
+    for member in schema["properties"].values():
+        member.pop("default", None)
+
+
 class UpdateTask(Body):
     """Members left out keep their value; ``description`` may be set to null."""
+
+    # The defaults below are never used, and no client shall read them as what it gets for a member left out.
+    model_config = ConfigDict(json_schema_extra=_without_defaults)
 
     title: Title = ""
     description: Description | None = None
@@ -77,8 +85,11 @@ class OneTaskWithOwner(Wire):
     task: TaskWithOwner
 
 
-class TasksPagination(PagePagination):
+class TasksPagination(Wire):
+    current_page: int
+    total_pages: int
     total_tasks: int
+    limit: int
 
 
 class TaskList(Wire):

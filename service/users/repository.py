@@ -83,8 +83,12 @@ async def preferences(session: ReadSession, user_id: int) -> Preferences | None:
     return None if row is None else Preferences(*row)
 
 
+async def hold(session: WriteSession, user_id: int) -> bool:
+    """Until the transaction ends nobody else holds this user: what is read of them still holds when it is written."""
+    return await session.row("SELECT id FROM users WHERE id = %s FOR NO KEY UPDATE", (user_id,)) is not None
+
+
 async def save_preferences(session: WriteSession, user_id: int, new: Preferences) -> None:
-    """Raises psycopg's ForeignKeyViolation when the user is gone."""
     await session.execute(
         """
         INSERT INTO preferences (user_id, theme, notify_email, page_size) VALUES (%s, %s, %s, %s)

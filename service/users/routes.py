@@ -42,9 +42,8 @@ async def read_preferences(request: Request, me: SignedIn, session: OwnRead) -> 
 @router.put("/me/preferences", responses=documented(NotSignedIn, Stale), response_model=DoneWith[PreferencesData])
 async def save_preferences(request: Request, me: SignedIn, session: OwnWrite, body: PreferencesBody) -> Response:
     """Changes what is sent and keeps the rest."""
-    if etags.has_condition(request):
-        current = _preferences(await service.preferences(session, me.user_id))
-        etags.require_match(request, etags.of_bytes(to_bytes(current)))
+    current = _preferences(await service.held_preferences(session, me.user_id))
+    etags.require_match(request, etags.of_bytes(to_bytes(current)))
     saved = await service.save_preferences(session, me.user_id, body)
     tag = etags.of_bytes(to_bytes(_preferences(saved)))
     body_out = DoneWith[PreferencesData](

@@ -1,8 +1,8 @@
 from typing import Annotated, Literal
 
-from pydantic import Field, StrictBool, StrictInt
+from pydantic import Field, StrictBool
 
-from service.kit.answers import Body, Id, PagePagination, Timestamp, Wire
+from service.kit.answers import Body, Id, Timestamp, Wire
 from service.kit.paging import Limit
 from service.tasks.api import Status, StatusCounts
 
@@ -32,8 +32,11 @@ class ListedUser(Wire):
     count: TaskCount = Field(alias="_count")
 
 
-class UsersPagination(PagePagination):
+class UsersPagination(Wire):
+    current_page: int
+    total_pages: int
     total_users: int
+    limit: int
 
 
 class UserList(Wire):
@@ -71,7 +74,7 @@ class PreferencesBody(Body):
 
     theme: Theme | None = None
     notifications: Notifications | None = None
-    page_size: Annotated[StrictInt, Limit] | None = None
+    page_size: Annotated[Limit, Field(strict=True)] | None = None
 
 
 class NotificationsOut(Wire):

@@ -2,8 +2,6 @@
 
 from datetime import UTC, datetime, timedelta
 
-from psycopg.errors import ForeignKeyViolation
-
 from service.kit.db import ReadSession, UserId, WriteSession
 from service.kit.paging import PageQuery, total_pages
 from service.kit.problems import NotSignedIn
@@ -86,18 +84,22 @@ async def preferences(session: ReadSession, user_id: UserId) -> PreferencesOut:
     return _shown(await repository.preferences(session, user_id) or Preferences())
 
 
+async def held_preferences(session: WriteSession, user_id: UserId) -> PreferencesOut:
+    """Locked for what follows. Raises :class:`NotSignedIn` when the user is gone: their token outlives them by 2 s."""
+    if not await repository.hold(session, user_id):
+        raise NotSignedIn
+    return await preferences(session, user_id)
+
+
 async def save_preferences(session: WriteSession, user_id: UserId, body: PreferencesBody) -> PreferencesOut:
-    """What the body leaves out stays. Raises :class:`NotSignedIn` when the user is gone."""
+    """Of preferences that are held; what the body leaves out stays."""
     old = await repository.preferences(session, user_id) or Preferences()
     new = Preferences(
         theme=old.theme if body.theme is None else body.theme,
         notify_email=old.notify_email if body.notifications is None else body.notifications.email,
         page_size=old.page_size if body.page_size is None else body.page_size,
     )
-    try:
-        await repository.save_preferences(session, user_id, new)
-    except ForeignKeyViolation as error:
-        raise NotSignedIn from error
+    await repository.save_preferences(session, user_id, new)
     return _shown(new)
 
 
