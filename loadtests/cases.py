@@ -1,0 +1,120 @@
+"""What is measured, as data: cases (requests), peers (servers) and comparisons (rows of the table).
+
+A new row is a Comparison; a new server is a Peer. Nothing else has to know.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from loadtests.servers import HOST
+from loadtests.world import Owner
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A server to start as `python -m <module> <arguments>`.
+
+    Placeholders in `environment`: {url} of the database, {pool} connections, {host}, {port}, {second_port}, {keys} the
+    folder of signing keys, {key} the one key file. It is ready when GET `ready_path` answers `ready_status`.
+    """
+
+    name: str
+    module: str
+    arguments: tuple[str, ...]
+    environment: Mapping[str, str]
+    ready_path: str
+    ready_status: int
+
+
+@dataclass(frozen=True)
+class Case:
+    """A request per owner; `path` and `body` may name {task_id}, a task of that owner."""
+
+    name: str
+    title: str
+    path: str
+    method: str = "GET"
+    body: Mapping[str, str] | None = None
+    status: int = 200
+
+    def request(self, owner: Owner, port: int) -> bytes:
+        content = b"" if self.body is None else json.dumps(dict(self.body)).encode()
+        head = [
+            f"{self.method} {self.path.format(task_id=owner.task_id)} HTTP/1.1",
+            f"Host: {HOST}:{port}",
+            f"Authorization: Bearer {owner.token}",
+            "Accept: application/json",
+        ]
+        if content:
+            head += ["Content-Type: application/json", f"Content-Length: {len(content)}"]
+        return "\r\n".join([*head, "", ""]).encode() + content
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One row: how many times the requests/s of `peer` the `subject` answers. `goal` is the least that is wanted."""
+
+    case: str
+    subject: str
+    peer: str
+    goal: float | None = None
+
+
+PRODUCT = Peer(
+    name="product",
+    module="service",
+    arguments=("serve",),
+    environment={
+        "TASKS_DATABASE_URL": "{url}",
+        "TASKS_DATABASE_READ_POOL_SIZE": "{pool}",
+        "TASKS_DATABASE_WRITE_POOL_SIZE": "{pool}",
+        "TASKS_HTTP_HOST": "{host}",
+        "TASKS_HTTP_PORT": "{port}",
+        "TASKS_METRICS_PORT": "{second_port}",
+        "TASKS_TOKENS_FOLDER": "{keys}",
+    },
+    ready_path="/health/ready",
+    ready_status=200,
+)
+NAIVE = Peer(
+    name="naive",
+    module="loadtests.peers.naive",
+    arguments=(),
+    environment={
+        "PEER_DATABASE_URL": "{url}",
+        "PEER_POOL_SIZE": "{pool}",
+        "PEER_HOST": "{host}",
+        "PEER_PORT": "{port}",
+        "PEER_TOKENS_KEY": "{key}",
+    },
+    ready_path="/api/v1/auth/me",
+    ready_status=401,
+)
+PEERS: Mapping[str, Peer] = {peer.name: peer for peer in (PRODUCT, NAIVE)}
+
+CASES: Mapping[str, Case] = {
+    case.name: case
+    for case in (
+        Case("list", "uncached list, page of 10", "/api/v1/tasks?page=1&limit=10"),
+        Case("task", "get task", "/api/v1/tasks/{task_id}"),
+        Case("me", "who am I", "/api/v1/auth/me"),
+        # Last, because it changes the data that the others read.
+        Case(
+            "create",
+            "create task",
+            "/api/v1/tasks",
+            method="POST",
+            body={"title": "Prepare the next report", "description": "Collect the figures of the week."},
+            status=201,
+        ),
+    )
+}
+
+COMPARISONS: Sequence[Comparison] = (
+    Comparison("list", "product", "naive", goal=2.5),
+    Comparison("task", "product", "naive"),
+    Comparison("me", "product", "naive"),
+    Comparison("create", "product", "naive", goal=2.0),
+)
+DEFAULT_CASES = ("list",)

@@ -1,0 +1,1 @@
+"""Other services that answer the same requests, to compare the product with."""
