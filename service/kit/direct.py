@@ -15,9 +15,10 @@ from fastapi import Request
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from pydantic_core import from_json
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from service.kit.problems import UnsupportedMediaType
+from service.kit.problems import BadRequest, UnsupportedMediaType
 
 _Shared = dict[Any, Any]  # what each dependency gave, so that two who ask share one
 _MISSING = object()
@@ -119,7 +120,10 @@ async def _json(request: Request) -> Any:
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type != "application/json" and not content_type.endswith("+json"):
         raise UnsupportedMediaType
-    body = await request.body()
+    try:
+        body = await request.body()
+    except ClientDisconnect as error:  # nobody reads the answer; it must not count as our failure
+        raise BadRequest from error
     if not body:
         raise RequestValidationError([{"type": "missing", "loc": ("body",), "msg": "Field required"}])
     try:

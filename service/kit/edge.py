@@ -21,6 +21,7 @@ from service.kit.problems import (
     OutcomeUnknown,
     Problem,
     RequestTimeout,
+    Unavailable,
 )
 from service.settings import Http as HttpSettings
 
@@ -123,6 +124,7 @@ class Edge:
             await self._app(scope, _bounded(receive, self._settings.body_limit_bytes, context), reply.send)
         except asyncio.CancelledError:
             if not context.timed_out:
+                await self._cut_off(scope, receive, reply)
                 raise
         except Exception as error:  # noqa: BLE001 (the last place that can still answer)
             context.failure = error
@@ -141,6 +143,12 @@ class Edge:
             reply.late = asyncio.ensure_future(self._refuse(_too_late(reply.context), scope, receive, reply))
         if task is not None:
             reply.second_cancel = give_up(task)
+
+    async def _cut_off(self, scope: Scope, receive: Receive, reply: "_Reply") -> None:
+        """For a request that outlasts the grace of a stopping process: without this the server would say a bare 500."""
+        if not reply.context.started:
+            unknown = reply.context.write is not None and reply.context.write.committing
+            await self._refuse(OutcomeUnknown() if unknown else Unavailable(), scope, receive, reply)
 
     async def _refuse(self, problem: Problem, scope: Scope, receive: Receive, reply: "_Reply") -> None:
         context = reply.context

@@ -65,7 +65,7 @@ class KeyFolder:
 
         ``retire_after_s`` is the lifetime of a token: a key may go once a younger one has signed for that long.
         """
-        kid = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
+        kid = f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{secrets.token_hex(4)}"
         if retire_after_s is not None:
             paths = sorted(self._folder.glob("*.pem"))
             for path, successor in itertools.pairwise(paths):

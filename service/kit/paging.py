@@ -36,7 +36,8 @@ class Cursors:
         self._key = key
 
     def seal(self, position: tuple[Any, ...], context: tuple[Any, ...]) -> str:
-        payload = json.dumps(position, separators=(",", ":")).encode()
+        # Unescaped: in escapes a long title of emoji would be past the longest cursor that open takes.
+        payload = json.dumps(position, separators=(",", ":"), ensure_ascii=False).encode()
         return base64.urlsafe_b64encode(self._sign(payload, context) + payload).rstrip(b"=").decode()
 
     def open(self, cursor: str, context: tuple[Any, ...]) -> list[Any]:

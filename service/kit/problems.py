@@ -45,6 +45,12 @@ class ValidationFailed(Problem):
         return cls(msg, errors=[FieldError(field=field, path=field, msg=msg)])
 
 
+class BadRequest(Problem):
+    """Answered before there is a request, so no route documents it."""
+
+    status, code, message = 400, "bad_request", "This is not a valid HTTP request"
+
+
 class NotSignedIn(Problem):
     """401 means "log in again" and nothing else: the React client forgets its token on it."""
 

@@ -84,7 +84,8 @@ def started() -> Iterator[Postgres]:
     try:
         initdb = [*host.drop, str(host.postgres_bin / "initdb"), "-D", str(data / "pg"), "-U", "postgres"]
         # trust: the server hears loopback only, for minutes, and holds what tests invent.
-        options = ["--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C", "--no-instructions"]
+        locale = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]  # as on the platform
+        options = ["--auth=trust", "--no-sync", "--encoding=UTF8", *locale, "--no-instructions"]
         subprocess.run([*initdb, *options], check=True, stdout=subprocess.DEVNULL)
         server.start()
         yield server
