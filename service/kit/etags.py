@@ -16,7 +16,7 @@ def of_bytes(body: bytes) -> str:
 
 def not_modified(request: Request, etag: str) -> bool:
     """Whether ``If-None-Match`` already names the tag; the comparison is weak, as the RFC has it for a GET."""
-    header = request.headers.get("if-none-match")
+    header = _field(request, "if-none-match")
     return header is not None and _names(header, etag, weak=True)
 
 
@@ -26,9 +26,15 @@ def has_condition(request: Request) -> bool:
 
 def require_match(request: Request, etag: str) -> None:
     """Raises :class:`Stale` when ``If-Match`` is sent and does not name the tag; weak tags never match."""
-    header = request.headers.get("if-match")
+    header = _field(request, "if-match")
     if header is not None and not _names(header, etag, weak=False):
         raise Stale
+
+
+def _field(request: Request, name: str) -> str | None:
+    """A list may be spread over several header lines (RFC 9110, 5.3)."""
+    lines = request.headers.getlist(name)
+    return ", ".join(lines) if lines else None
 
 
 def _names(header: str, etag: str, *, weak: bool) -> bool:

@@ -5,18 +5,30 @@ import binascii
 import hashlib
 import hmac
 import json
+import re
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from service.kit.problems import ValidationFailed
 
 _SIGNATURE_BYTES = 16
 _LONGEST = 1024
+_DIGITS = re.compile(r"-?(0|[1-9][0-9]*)", re.ASCII)
 
+
+def _plain(value: object) -> object:
+    """A number in an address is its digits: one page has one spelling (pydantic would take 1_0, +1, 01 and " 1")."""
+    if isinstance(value, str) and not _DIGITS.fullmatch(value):
+        raise PydanticCustomError("int_parsing", "not a whole number")
+    return value
+
+
+Plain = BeforeValidator(_plain)
 # (page - 1) * limit must fit PostgreSQL's bigint, and the page itself a JSON number.
-Page = Annotated[int, Field(ge=1, le=2**53 - 1)]
-Limit = Annotated[int, Field(ge=1, le=100)]
+Page = Annotated[int, Plain, Field(ge=1, le=2**53 - 1)]
+Limit = Annotated[int, Plain, Field(ge=1, le=100)]
 
 
 class PageQuery(BaseModel):

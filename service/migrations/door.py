@@ -4,12 +4,13 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
+import psycopg
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import SQLAlchemyError
 
 from service.settings import Database
 
@@ -49,10 +50,8 @@ def migrate(settings: Database, target: str) -> list[str]:
             command.upgrade(config, target)
     except CommandError as error:
         raise MigrationError(str(error)) from error
-    except OperationalError as error:
-        raise MigrationError(f"the database does not answer: {error.orig}".strip()) from error
-    except DBAPIError as error:
-        raise MigrationError(f"a step failed: {error.orig}".strip()) from error
+    except SQLAlchemyError as error:
+        raise MigrationError(_reason(error)) from error
     finally:
         engine.dispose()
     return steps
@@ -77,6 +76,19 @@ def _check(config: Config, target: str) -> None:
     known = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
     if target not in (*known, "head"):
         raise MigrationError(f"{target} is not a revision; there are {', '.join(sorted(known))} and head")
+
+
+def _reason(error: SQLAlchemyError) -> str:
+    """PostgreSQL's own words in one line; what SQLAlchemy says about a lost connection comes behind them."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, psycopg.Error):
+        cause = getattr(cause, "orig", None) or cause.__context__
+    if cause is None:
+        return f"a step failed: {error}"
+    words = " ".join(str(cause).split())
+    # Without a SQLSTATE the driver speaks, of a connection that broke or never was.
+    is_away = isinstance(cause, psycopg.OperationalError) and (cause.sqlstate or "08").startswith(("08", "57P"))
+    return f"the database does not answer: {words}" if is_away else f"a step failed: {words}"
 
 
 def _wait_for_turn(connection: sa.Connection) -> None:

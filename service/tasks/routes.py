@@ -9,6 +9,7 @@ from service.kit import etags
 from service.kit.access import OwnRead, OwnWrite, SignedIn, parts_of
 from service.kit.answers import Data, Done, DoneWith, answer, cacheable, to_bytes
 from service.kit.idempotency import Idempotency, KeyHeader, KeyReused, StillRunning, replay
+from service.kit.paging import Plain
 from service.kit.problems import NotSignedIn, Stale, documented
 from service.kit.strict import StrictRoute
 from service.tasks import schemas, service
@@ -29,7 +30,7 @@ from service.tasks.schemas import (
 
 router = APIRouter(prefix="/tasks", tags=["tasks"], route_class=StrictRoute)
 
-TaskPath = Annotated[int, Path(alias="id", ge=1, le=2**53 - 1, description="A task's id")]
+TaskPath = Annotated[int, Plain, Path(alias="id", ge=1, le=2**53 - 1, description="A task's id")]
 
 
 @router.post(

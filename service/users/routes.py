@@ -7,7 +7,7 @@ from starlette.responses import Response
 from service.kit import etags
 from service.kit.access import Admin, AdminsOnly, DirectoryRead, DirectoryWrite, OwnRead, OwnWrite, SignedIn, parts_of
 from service.kit.answers import Data, Done, DoneWith, answer, cacheable, to_bytes
-from service.kit.paging import PageQuery
+from service.kit.paging import PageQuery, Plain
 from service.kit.problems import NotSignedIn, Stale, documented
 from service.kit.strict import StrictRoute
 from service.users import service
@@ -16,7 +16,7 @@ from service.users.schemas import PreferencesBody, PreferencesData, PreferencesO
 
 router = APIRouter(prefix="/users", tags=["users"], route_class=StrictRoute)
 
-UserPath = Annotated[int, Path(alias="id", ge=1, le=2**53 - 1, description="A user's id")]
+UserPath = Annotated[int, Plain, Path(alias="id", ge=1, le=2**53 - 1, description="A user's id")]
 
 
 @router.get("", responses=documented(NotSignedIn, AdminsOnly), response_model=Data[UserList])

@@ -8,7 +8,7 @@ from tests.support.problems import problem_of, refused
 IDS = (
     "0", "-1", "-0", str(2**53), str(2**63), str(2**64), str(2**70), "9" * 5000, "1e3", "1.5", "0x10", "true", "null",
     "NaN", "Infinity", "abc", "%00", "1%00", "%ED%A0%80", "%FF", "%0d%0aX-Evil:1", "1;2", "1,2", "%2e%2e", "1'--",
-    "%F0%9F%98%80", "%D9%A1", "{id}", "%25", "%u0031", "[1]",
+    "%F0%9F%98%80", "%D9%A1", "{id}", "%25", "%u0031", "[1]", "01", "1_0", "+1", "%201", "1.0",
 )  # fmt: skip
 
 
@@ -26,6 +26,7 @@ async def test_an_id_that_is_none_is_400_for_every_method(shared: Client) -> Non
 QUERIES = (
     "page=0", "page=-1", f"page={2**53}", f"page={2**63}", f"page={2**70}", "page=" + "9" * 5000, "page=1.5",
     "page=NaN", "page=", "page", "page=true", "page=%00", "page=1e3", "page[]=1", "page=1%2C2", "PAGE=1", "limit=0",
+    "page=1_0", "page=%2B1", "page=1.0", "page=01", "page=%201",
     "limit=101", "limit=-1", f"limit={2**70}", "limit=Infinity", "limit=", "limit=ten", "unknown=1", "=1", "%00=1",
     "%ED%A0%80=1", "page=1&page=1", "page=1&page=2", "page=1&%70age=1", "limit=1&limit=1",
     "&".join(f"a{n}=1" for n in range(100)),

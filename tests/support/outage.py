@@ -9,7 +9,6 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import psutil
 import uvicorn
 from httpx2 import AsyncClient, Response
