@@ -11,6 +11,7 @@ from infra.local import running, show
 from infra.local.errors import Exit, PlatformError, of_the_system
 from infra.local.folder import Folder
 from infra.local.host import this_host
+from infra.local.lock import holder
 from infra.local.plan import (
     DATABASE,
     HIGHEST_BASE,
@@ -24,6 +25,7 @@ from infra.local.plan import (
 )
 from infra.local.run import clean_environment
 from infra.local.up import Platform, up
+from infra.local.upgrade import check_direction, upgrade
 from roadmap.phases import load
 from roadmap.reader import RoadmapError
 
@@ -31,6 +33,9 @@ EXIT_CODES = (
     "Exit codes: 0 done (status: every server is ready), 1 it failed (status: a server is not ready), 2 wrong usage, "
     "3 the platform is not running, 4 it is running already, 130 interrupted before it was ready."
 )
+
+
+DEFAULT_PORT = 5000
 
 
 def _port(text: str) -> int:
@@ -58,13 +63,17 @@ def _parser(phases: Sequence[str]) -> argparse.ArgumentParser:
         )
         return made
 
-    starts = verb("up", "start every server and stay in the foreground; Ctrl-C stops them all")
-    starts.add_argument("--phase", choices=phases, default="current", help="which phase to run (default: current)")
+    starts = verb(
+        "up",
+        "start every server and stay in the foreground, where Ctrl-C stops them all; an earlier phase is upgraded",
+    )
+    starts.add_argument(
+        "--phase", choices=phases, help="which phase to run (default: that of the data, at first current)"
+    )
     starts.add_argument(
         "--port",
         type=_port,
-        default=5000,
-        help="the base port: API there, its metrics 1 above, PostgreSQL 10 above (default: 5000)",
+        help=f"the base port: API there, its metrics 1, PostgreSQL 10, Valkey 20 above (default: {DEFAULT_PORT})",
     )
     starts.add_argument("--detach", action="store_true", help="return when all is ready, and leave it running")
     starts.add_argument("--json", action="store_true", help="print what is ready as JSON; progress goes to stderr")
@@ -94,17 +103,28 @@ def _tell(text: str, stream: TextIO) -> None:
 
 
 def _up(given: argparse.Namespace) -> int:
-    folder = Folder.at(given.data)
-    site = Site(folder, this_host(), given.port)
+    folder, roadmap = Folder.at(given.data), load()
+    running = holder(folder)
+    at = running.phase if running else folder.phase()
+    phase = roadmap.phase(given.phase or at or roadmap.names[0])
+    if at:
+        check_direction(roadmap, at, phase, folder)
+    upgrades = running is not None and running.phase != phase.name
+    if upgrades and running and given.port not in {None, running.port}:
+        raise PlatformError(f"it runs on port {running.port}, and an upgrade keeps that: leave out --port", Exit.USAGE)
 
     def say(line: str) -> None:
         _tell(line, sys.stderr if given.json else sys.stdout)
 
     def announce(platform: Platform) -> None:
-        text = show.ready_text(platform, detached=given.detach)
+        text = show.ready_text(platform, detached=given.detach or upgrades)
         _tell(json.dumps(show.ready_data(platform), indent=2) if given.json else "\n".join(text), sys.stdout)
 
-    up(plan(load().phase(given.phase), site), site, detach=given.detach, say=say, announce=announce)
+    if upgrades:
+        upgrade(folder, phase, say=say, announce=announce)
+    else:
+        site = Site(folder, this_host(), given.port or DEFAULT_PORT)
+        up(plan(phase, site), site, detach=given.detach, say=say, announce=announce)
     return Exit.OK
 
 
@@ -180,8 +200,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"error: {of_the_system(error)}", file=sys.stderr)
         return Exit.FAILED
-    except KeyboardInterrupt:
-        print("interrupted: everything is stopped", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        print(f"interrupted: {str(interrupt) or 'everything is stopped'}", file=sys.stderr)
         return 130
 
 

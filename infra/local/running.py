@@ -102,12 +102,17 @@ def restart(folder: Folder, name: str) -> int:
     """The server's new pid, once it is ready."""
     running = require(folder)
     server, supervisor = running.server(name), running.supervisor()
-    if supervisor.processes()[name].state not in {"stopped", "failed"}:
-        supervisor.stop(name)
-        awaited(lambda: supervisor.processes()[name].state == "stopped", server.stop_s + 5)
+    stop(server, supervisor)
     supervisor.start(name)
     await_ready(server, supervisor, folder)
     return supervisor.processes()[name].pid or 0
+
+
+def stop(server: Server, supervisor: Supervisor) -> None:
+    """Returns when it has stopped; one that does not run is left alone."""
+    if supervisor.processes()[server.name].state not in {"stopped", "failed"}:
+        supervisor.stop(server.name)
+        awaited(lambda: supervisor.processes()[server.name].state == "stopped", server.stop_s + 5, every_s=0.01)
 
 
 def down(folder: Folder, *, wipe: bool) -> list[str]:
@@ -121,6 +126,7 @@ def down(folder: Folder, *, wipe: bool) -> list[str]:
     if found:
         _stop(found, folder)
         done.append(f"stopped phase {found.phase} on {folder.root}")
+    folder.run.mkdir(mode=0o700, exist_ok=True)  # an `up` that was refused at once has made none
     lock = Lock(folder)
     try:
         done += [f"stopped {name} (pid {process.pid}), left behind" for name, process in end_leftovers(folder).items()]

@@ -17,19 +17,25 @@ def command(folder: Folder, verb: str) -> str:
     return f"python -m infra.local {verb}{elsewhere}"
 
 
+# By kind of server: what `up` calls its URL. The API has lines of its own.
+_CAPTIONS = {"postgresql": "PostgreSQL", "valkey": "Valkey"}
+
+
 def metrics_url(api: Server) -> str:
     return f"http://127.0.0.1:{api.ports['metrics']}/metrics"
 
 
 def ready_text(platform: Platform, *, detached: bool) -> Iterator[str]:
-    api, database = platform.plan.server("api"), platform.plan.server("postgres")
+    api = platform.plan.server("api")
     folder = platform.site.folder
     yield f"phase {platform.plan.phase} is ready after {platform.took_s:.1f} s"
     yield f"  API          {api.url}/api/v1"
     yield f"  docs         {api.url}/docs"
     yield f"  metrics      {metrics_url(api)}"
-    yield f"  PostgreSQL   {database.url}"
-    yield f"               {command(folder, 'psql')}"
+    for server in platform.plan.servers:
+        if server.kind in _CAPTIONS:
+            yield f"  {_CAPTIONS[server.kind]:<12} {server.url}"
+    yield f"  psql         {command(folder, 'psql')}"
     for account in platform.accounts:
         yield f"  demo {account.role.lower():<7} {account.email}  password {account.password}"
     yield "try it:"
@@ -53,7 +59,7 @@ def ready_data(platform: Platform) -> dict[str, object]:
             "api": f"{api.url}/api/v1",
             "docs": f"{api.url}/docs",
             "metrics": metrics_url(api),
-            "postgres": platform.plan.server("postgres").url,
+            **{server.name: server.url for server in platform.plan.servers if server != api},
         },
         "accounts": [{key: value for key, value in asdict(it).items() if key != "made"} for it in platform.accounts],
     }

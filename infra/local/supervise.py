@@ -98,6 +98,20 @@ class Supervisor:
     def stop(self, name: str) -> None:
         self._call("stopProcess", name, False)  # the caller waits
 
+    def reread(self) -> set[str]:
+        """The programs that its file now describes otherwise than they run; those that are new are not among them."""
+        answer = self._call("reloadConfig")
+        if not isinstance(answer, list):
+            raise PlatformError("the supervisor's answer is not a list of changes")
+        [[_, changed, _]] = answer
+        return set(changed)
+
+    def add(self, name: str) -> None:
+        self._call("addProcessGroup", name)
+
+    def remove(self, name: str) -> None:
+        self._call("removeProcessGroup", name)  # refused while it runs
+
     def processes(self) -> dict[str, Process]:
         answer = self._call("getAllProcessInfo")
         if not isinstance(answer, list):
@@ -165,12 +179,17 @@ def _escaped(value: object) -> str:
     return str(value).replace("%", "%%")
 
 
+def write_configuration(plan: Plan, folder: Folder, socket_path: Path) -> Path:
+    file = folder.run / "supervisord.conf"
+    write_private(file, configuration(plan, folder, socket_path))
+    return file
+
+
 def spawn(plan: Plan, folder: Folder, lock: Lock) -> tuple["subprocess.Popen[bytes]", Path]:
     """Supervisord in a session of its own, and the path of its socket; it outlives the caller and keeps the lock."""
     runtime = runtime_folder(folder)
     socket_path = runtime / "s"
-    file = folder.run / "supervisord.conf"
-    write_private(file, configuration(plan, folder, socket_path))
+    file = write_configuration(plan, folder, socket_path)
     with folder.log("supervisor").open("ab") as log:
         process = subprocess.Popen(  # noqa: S603  # our own interpreter
             (sys.executable, "-m", "infra.local.supervisord", "-c", str(file)),

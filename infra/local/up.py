@@ -1,22 +1,23 @@
 """Bring the platform up: prepare, start each server when what it depends on is ready, then stay or return."""
 
+import contextlib
 import errno
 import os
 import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.local import credentials, demo, postgres, processes, supervise
+from infra.local import credentials, demo, postgres, processes, supervise, valkey
 from infra.local.demo import Account
 from infra.local.errors import PlatformError
 from infra.local.folder import Folder
 from infra.local.leftovers import end_leftovers
-from infra.local.lock import Holder, Lock
-from infra.local.plan import LOOPBACK, Plan, Server, Site
+from infra.local.lock import Holder, Lock, changing
+from infra.local.plan import LOOPBACK, Job, Plan, Server, Site
 from infra.local.ready import is_ready
 from infra.local.run import run, telling
 from infra.local.signals import Interrupts
@@ -26,6 +27,12 @@ _READY_S = 120
 _SUPERVISOR_S = 10  # on top of what its servers may take to stop
 
 Say = Callable[[str], None]
+
+# By kind of server: what must be there before its first start. Each says whether it had to make it, and what it is.
+_MAKERS: Mapping[str, tuple[str, Callable[[Site], bool], str]] = {
+    "postgresql": ("initdb", postgres.create, "a new cluster"),
+    "valkey": ("valkey", valkey.create, "new passwords"),
+}
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,8 @@ def up(plan: Plan, site: Site, *, detach: bool, say: Say, announce: Callable[[Pl
     me = processes.identify(os.getpid())
     if me:
         lock.note(Holder(me, plan.phase, site.base_port, socket=""))
+    starting = contextlib.ExitStack()  # not closed when it fails: then this process ends, and the kernel does it
+    starting.enter_context(changing(site.folder))
     _prepare(plan, site, say)
     interrupts.hold()  # until the supervisor is known and the clause that stops it is entered
     supervisord, socket_path = supervise.spawn(plan, site.folder, lock)
@@ -62,9 +71,11 @@ def up(plan: Plan, site: Site, *, detach: bool, say: Say, announce: Callable[[Pl
         supervisor = Supervisor(str(socket_path))
         supervise.await_supervisor(supervisor, supervisord, site.folder)
         for server in plan.servers:
-            _start(server, supervisor, site.folder, say)
+            run_jobs(server, say)
+            start(server, supervisor, site.folder, say)
         accounts = demo.ensure(site, plan.server("api"))
         site.folder.record_phase(plan.phase)
+        starting.close()
         announce(Platform(plan, site, accounts, time.monotonic() - began))
         ready = True
         if not detach:
@@ -84,17 +95,25 @@ def _prepare(plan: Plan, site: Site, say: Say) -> None:
     folder.phase()  # a damaged record is refused before anything is touched
     for name, process in end_leftovers(folder).items():
         say(f"  {name:<12} stopped pid {process.pid}, left behind by a supervisor that was killed")
-    check_ports(plan)
+    check_ports(plan.servers)
     folder.check_space()
     credentials.ensure(site)
-    began = time.monotonic()
-    if postgres.create(site):
-        say(f"  {'initdb':<12} a new cluster {'':<31} done in {time.monotonic() - began:.1f} s")
+    make(plan.servers, site, say)
 
 
-def check_ports(plan: Plan) -> None:
+def make(servers: Iterable[Server], site: Site, say: Say) -> None:
+    """What must be there before the servers' first start; what is there already is left alone."""
+    for server in servers:
+        if server.kind in _MAKERS:
+            name, create, what = _MAKERS[server.kind]
+            began = time.monotonic()
+            if create(site):
+                say(f"  {name:<12} {what:<45} done in {time.monotonic() - began:.1f} s")
+
+
+def check_ports(servers: Iterable[Server]) -> None:
     """Raises PlatformError for the first port that somebody else listens on."""
-    for server in plan.servers:
+    for server in servers:
         for purpose, port in server.ports.items():
             with socket.socket() as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -109,11 +128,22 @@ def check_ports(plan: Plan) -> None:
                     ) from error
 
 
-def _start(server: Server, supervisor: Supervisor, folder: Folder, say: Say) -> None:
+def run_jobs(server: Server, say: Say) -> None:
     for job in server.before:
-        began = time.monotonic()
-        run(job.name, job.command, job.environment)
-        say(f"  {job.name:<12} {job.what:<45} done in {time.monotonic() - began:.1f} s")
+        for line in run_job(job, say).splitlines():
+            say(f"  {'':<12} {line}")
+
+
+def run_job(job: Job, say: Say) -> str:
+    """Its output."""
+    began = time.monotonic()
+    output = run(job.name, job.command, job.environment)
+    say(f"  {job.name:<12} {job.what:<45} done in {time.monotonic() - began:.1f} s")
+    return output
+
+
+def start(server: Server, supervisor: Supervisor, folder: Folder, say: Say) -> None:
+    """Returns when it is ready."""
     began = time.monotonic()
     supervisor.start(server.name)
     await_ready(server, supervisor, folder)

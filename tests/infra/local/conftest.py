@@ -28,7 +28,11 @@ def door(tmp_path: Path) -> Iterator[Door]:
 
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+    """Data that began in phase current and is at rest: `up --phase 1` upgrades it, and what was in it must survive."""
     opened = Door(tmp_path_factory.mktemp("platform") / "a folder with spaces, ünicode", free_base())
+    done = opened("up", "--phase", "current", "--detach")
+    assert done.returncode == 0, done.stderr
+    assert opened("down").returncode == 0
     yield opened
     done = opened("down", "--wipe")
     assert done.returncode == 0, done.stderr
@@ -37,9 +41,9 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
 
 @pytest.fixture
 def platform(shared: Door) -> Door:
-    """One platform for all tests that leave its data in place; it runs, whatever the test before did to it."""
+    """One platform of phase 1 for all tests that leave its data in place; it runs, whatever the test before did."""
     if shared("status").returncode != 0:
-        done = shared("up", "--detach")
+        done = shared("up", "--phase", "1", "--detach")
         assert done.returncode == 0, done.stderr
     return shared
 

@@ -30,9 +30,9 @@ def is_free(port: int) -> bool:
 
 
 def free_base() -> int:
-    """A base port whose block of 20 nobody uses; test processes begin their search at different places."""
-    first = 12_000 + os.getpid() % 500 * 40
-    return next(base for base in range(first, 32_000, 20) if all(is_free(base + offset) for offset in (0, 1, 10)))
+    """A base port whose block of 40 nobody uses; test processes begin their search at different places."""
+    first = 12_000 + os.getpid() % 250 * 80
+    return next(base for base in range(first, 32_700, 40) if all(is_free(base + offset) for offset in (0, 1, 10, 20)))
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,18 @@ class Door:
             return 0
         finally:
             connection.close()
+
+
+def read_until(process: "subprocess.Popen[str]", word: str) -> str:
+    """What a door that is left open says, up to the line that holds the word."""
+    assert process.stdout
+    assert process.stderr
+    seen = ""
+    for line in process.stdout:
+        seen += line
+        if word in line:
+            return seen
+    raise AssertionError(f"ended before {word!r}: {seen}{process.stderr.read()}")
 
 
 def gone(process: psutil.Process) -> bool:

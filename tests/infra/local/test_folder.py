@@ -6,7 +6,7 @@ from infra.local.errors import PlatformError
 from infra.local.folder import DEFAULT, Folder
 from infra.local.host import Host
 
-HOST = Host("/venv/python", Path("/project"), Path("/pg/bin"))
+HOST = Host("/venv/python", Path("/project"), Path("/pg/bin"), Path("/bin/valkey-server"))
 
 
 def test_the_default_does_not_depend_on_where_the_caller_stands(

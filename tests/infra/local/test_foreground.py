@@ -8,18 +8,7 @@ from functools import partial
 import psutil
 import pytest
 
-from tests.infra.local.door import Door, all_gone, eventually
-
-
-def read_until(process: "subprocess.Popen[str]", word: str) -> str:
-    assert process.stdout
-    assert process.stderr
-    seen = ""
-    for line in process.stdout:
-        seen += line
-        if word in line:
-            return seen
-    raise AssertionError(f"ended before {word!r}: {seen}{process.stderr.read()}")
+from tests.infra.local.door import Door, all_gone, eventually, read_until
 
 
 def below(process: "subprocess.Popen[str]") -> list[psutil.Process]:
@@ -28,9 +17,19 @@ def below(process: "subprocess.Popen[str]") -> list[psutil.Process]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_everything(stopped: Door, number: signal.Signals) -> None:
-    with stopped.open("up") as process:
+    with stopped.open("up", "--phase", "1") as process:
         announced = read_until(process, "stop it:")
-        for word in ("/api/v1", "/docs", "/metrics", "postgresql://", "demo user", "demo admin", "curl -s", "Ctrl-C"):
+        for word in (
+            "/api/v1",
+            "/docs",
+            "/metrics",
+            "postgresql://",
+            "valkey://",
+            "demo user",
+            "demo admin",
+            "curl -s",
+            "Ctrl-C",
+        ):
             assert word in announced
         servers = below(process)
         # As a terminal does it, to the whole group, and once more as a wrapper would.
@@ -42,7 +41,7 @@ def test_a_signal_stops_everything(stopped: Door, number: signal.Signals) -> Non
         assert len(servers) > 3
         assert all_gone(servers)
     log = (stopped.data / "logs" / "supervisor.log").read_text()
-    assert log.rindex("stopped: api") < log.rindex("stopped: postgres")
+    assert log.rindex("stopped: api") < log.rindex("stopped: valkey") < log.rindex("stopped: postgres")
     assert "database system is shut down" in (stopped.data / "logs" / "postgres.log").read_text().splitlines()[-1]
 
 

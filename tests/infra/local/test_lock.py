@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from infra.local import processes
 from infra.local.errors import Exit, PlatformError
 from infra.local.folder import Folder
-from infra.local.lock import Holder, Lock, holder, is_held
+from infra.local.lock import Holder, Lock, changing, holder, is_held, note_phase
 
 
 @pytest.fixture
@@ -62,6 +63,23 @@ def test_the_note_of_an_ended_process_is_not_believed(folder: Folder) -> None:
     with pytest.raises(PlatformError, match="at work on"):
         Lock(folder)
     lock.release()
+
+
+def test_who_upgraded_notes_the_phase_for_who_holds_the_lock(folder: Folder) -> None:
+    note_phase(folder, "1")
+    lock = Lock(folder)
+    lock.note(myself())
+    note_phase(folder, "1")
+    assert holder(folder) == replace(myself(), phase="1")
+    lock.release()
+
+
+def test_one_change_at_a_time(folder: Folder) -> None:
+    with changing(folder), pytest.raises(PlatformError, match="at work on") as refused, changing(folder):
+        pass
+    assert refused.value.code == Exit.ALREADY_RUNNING
+    with changing(folder):
+        pass
 
 
 def test_nothing_was_ever_here(tmp_path: Path) -> None:

@@ -10,17 +10,17 @@ from infra.local.errors import Exit, PlatformError
 from infra.local.folder import Folder
 from infra.local.host import Host
 from infra.local.plan import HIGHEST_BASE, Plan, Site, missing, plan
-from roadmap.phases import load
+from roadmap.phases import Phase, load
 
 ROADMAP = load()
-CURRENT = ROADMAP.phase("current")
+CURRENT, FIRST = ROADMAP.phase("current"), ROADMAP.phase("1")
 FOLDER = Folder(Path("/data/a b"))
-ORDINARY = Host(python="/venv/python", project=Path("/project"), postgres_bin=Path("/pg/bin"))
+ORDINARY = Host("/venv/python", Path("/project"), Path("/pg/bin"), Path("/wheel/valkey-server"))
 ROOT = replace(ORDINARY, drop=("setpriv", "--reuid=nobody"), owner=(1, 1))
 
 
-def planned(host: Host = ORDINARY, base: int = 5000) -> Plan:
-    return plan(CURRENT, Site(FOLDER, host, base))
+def planned(host: Host = ORDINARY, base: int = 5000, phase: Phase = FIRST) -> Plan:
+    return plan(phase, Site(FOLDER, host, base))
 
 
 def test_the_same_questions_get_the_same_plan() -> None:
@@ -30,7 +30,11 @@ def test_the_same_questions_get_the_same_plan() -> None:
 
 def test_ports_count_from_the_base() -> None:
     ports = {server.name: dict(server.ports) for server in planned(base=7000).servers}
-    assert ports == {"postgres": {"postgresql": 7010}, "api": {"http": 7000, "metrics": 7001}}
+    assert ports == {
+        "postgres": {"postgresql": 7010},
+        "valkey": {"valkey": 7020},
+        "api": {"http": 7000, "metrics": 7001},
+    }
 
 
 def test_every_port_stays_below_those_of_outgoing_connections() -> None:
@@ -61,8 +65,40 @@ def test_postgresql_listens_on_loopback_and_keeps_what_it_answered() -> None:
     assert server.stop_signal == signal.SIGINT
 
 
+def test_there_is_a_valkey_where_the_topology_has_one() -> None:
+    assert [server.name for server in planned(phase=CURRENT).servers] == ["postgres", "api"]
+    assert [server.name for server in planned(phase=FIRST).servers] == ["postgres", "valkey", "api"]
+    emptied = replace(FIRST, topology=replace(FIRST.topology, valkey_nodes=0))
+    assert [server.name for server in planned(phase=emptied).servers] == ["postgres", "api"]
+
+
+def test_valkey_is_a_cache_on_loopback_that_keeps_nothing() -> None:
+    server = planned().server("valkey")
+    for name, value in {
+        "--bind": "127.0.0.1",
+        "--port": "5020",
+        "--protected-mode": "yes",
+        "--save": "",
+        "--appendonly": "no",
+        "--maxmemory": "128mb",
+        "--maxmemory-policy": "allkeys-lfu",
+        "--aclfile": "/data/a b/secrets/valkey.acl",
+    }.items():
+        assert server.command[server.command.index(name) + 1] == value
+    assert server.stop_signal == signal.SIGTERM
+
+
+def test_the_api_is_told_of_valkey_where_there_is_one() -> None:
+    before, after = (planned(phase=phase).server("api").environment for phase in (CURRENT, FIRST))
+    assert dict(after.items() - before.items()) == {
+        "TASKS_VALKEY_URL": "valkey://tasks@127.0.0.1:5020/0",
+        "TASKS_VALKEY_PASSWORD_FILE": "/data/a b/secrets/valkey-tasks.password",
+    }
+    assert before.items() <= after.items()
+
+
 def test_the_api_gets_its_settings_and_no_password() -> None:
-    api = planned().server("api")
+    api = planned(phase=CURRENT).server("api")
     assert api.environment == {
         "TASKS_DATABASE_URL": "postgresql://tasks@127.0.0.1:5010/tasks?passfile=/data/a%20b/secrets/tasks.pgpass",
         "TASKS_HTTP_HOST": "127.0.0.1",
@@ -77,9 +113,16 @@ def test_the_api_gets_its_settings_and_no_password() -> None:
     assert api.probe.url == "http://127.0.0.1:5000/health/ready"
 
 
-def test_the_schema_is_the_phase_s() -> None:
-    (migrate,) = planned().server("api").before
-    assert migrate.command == ("/venv/python", "-m", "service", "migrate", "--to", CURRENT.topology.schema)
+@pytest.mark.parametrize("phase", [CURRENT, FIRST])
+def test_the_schema_is_the_phase_s(phase: Phase) -> None:
+    (migrate,) = planned(phase=phase).server("api").before
+    assert migrate.command == ("/venv/python", "-m", "service", "migrate", "--to", phase.topology.schema)
+
+
+def test_a_rehearsal_has_the_settings_of_the_performance() -> None:
+    api = planned().server("api")
+    assert api.rehearsal
+    assert api.rehearsal.environment == api.environment
 
 
 def test_as_root_servers_and_jobs_drop_to_another_user() -> None:
@@ -91,7 +134,7 @@ def test_as_root_servers_and_jobs_drop_to_another_user() -> None:
 
 
 def test_only_what_is_built_is_planned() -> None:
-    assert missing(CURRENT.topology) == ()
+    assert missing(CURRENT.topology) == missing(FIRST.topology) == ()
     for phase in ROADMAP.phases:
         if missing(phase.topology):
             with pytest.raises(PlatformError, match=f"phase {phase.name} is not built yet: it needs") as refused:

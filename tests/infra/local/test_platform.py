@@ -32,6 +32,7 @@ def test_status_lists_each_server(platform: Door) -> None:
     servers = {row["name"]: row for row in json.loads(done.stdout)["servers"]}
     assert {name: (row["kind"], row["port"], row["state"]) for name, row in servers.items()} == {
         "postgres": ("postgresql", platform.port + 10, "running"),
+        "valkey": ("valkey", platform.port + 20, "running"),
         "api": ("api", platform.port, "running"),
     }
     assert all(psutil.pid_exists(row["pid"]) for row in servers.values())
@@ -50,18 +51,19 @@ def test_durable_settings_are_in_force(platform: Door) -> None:
 
 def test_no_password_is_seen_outside_the_secrets_folder(platform: Door) -> None:
     secrets = platform.data / "secrets"
-    passfiles = [path.read_text().strip().rpartition(":")[2] for path in secrets.glob("*.pgpass")]
+    files = [*secrets.glob("*.pgpass"), *secrets.glob("*.password")]
+    passwords = [path.read_text().strip().rpartition(":")[2] for path in files]
     accounts = [row["password"] for row in json.loads((secrets / "demo.json").read_text())]
     for process in everything(platform):
         said = f"{process.cmdline()} {process.environ()}"
-        assert not [word for word in (*passfiles, *accounts) if word in said]
+        assert not [word for word in (*passwords, *accounts) if word in said]
     told = [path for folder in ("run", "logs") for path in (platform.data / folder).iterdir() if path.is_file()]
     for path in (*told, platform.data / "platform.json"):
-        assert not [word for word in (*passfiles, *accounts) if word in path.read_text(errors="replace")], path
+        assert not [word for word in (*passwords, *accounts) if word in path.read_text(errors="replace")], path
     assert secrets.stat().st_mode & 0o777 == 0o700
     files = [path for path in secrets.rglob("*") if path.is_file()]
     assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
-    assert len(passfiles) == len(accounts) == 2
+    assert (len(passwords), len(accounts)) == (4, 2)
 
 
 def test_without_its_password_nobody_enters(platform: Door) -> None:
@@ -80,7 +82,7 @@ def test_servers_do_not_run_as_root(platform: Door) -> None:
 def test_a_second_up_says_so(platform: Door) -> None:
     done = platform("up", "--detach")
     assert (done.returncode, done.stdout) == (4, "")
-    assert re.fullmatch(r"error: already running on .*: phase current, pid \d+, http://127.*\n", done.stderr)
+    assert re.fullmatch(r"error: already running on .*: phase 1, pid \d+, http://127.*\n", done.stderr)
     assert platform("status").returncode == 0
 
 
@@ -136,7 +138,7 @@ def test_servers_of_a_killed_supervisor_are_found_by_their_pids(platform: Door) 
     assert {row["state"] for row in json.loads(status.stdout)["servers"]} == {"orphaned"}
     done = platform("up", "--detach")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("left behind by a supervisor that was killed") == 2
+    assert done.stdout.count("left behind by a supervisor that was killed") == 3
     assert all_gone(processes)
     assert platform("status").returncode == 0
 
@@ -154,7 +156,10 @@ def test_down_leaves_no_process_and_up_finds_the_rows(platform: Door) -> None:
     done = platform("up", "--detach", "--json")
     assert done.returncode == 0, done.stderr
     assert "new cluster" not in done.stderr
-    assert re.search(r"postgres .* ready in \d.*\n.*migrate .* done in \d.*\n.*api .* ready in \d", done.stderr)
+    assert re.search(
+        r"postgres .* ready in (?s:.*)valkey .* ready in (?s:.*)migrate .* done in (?s:.*)api .* ready in \d",
+        done.stderr,
+    )
     ready = json.loads(done.stdout)
     assert ready["urls"]["api"] == f"http://127.0.0.1:{platform.port}/api/v1"
     assert [row["password"] for row in ready["accounts"]] == [row["password"] for row in json.loads(accounts)]

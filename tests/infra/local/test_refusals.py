@@ -40,7 +40,7 @@ def test_help_tells_the_exit_codes(capsys: pytest.CaptureFixture[str], verb: str
     assert "--data DIR" in out
 
 
-@pytest.mark.parametrize("port", ["0", "1023", "32758", "99999", "many"])
+@pytest.mark.parametrize("port", ["0", "1023", "32748", "99999", "many"])
 def test_a_port_out_of_range(capsys: pytest.CaptureFixture[str], port: str) -> None:
     code, _, err = run(capsys, "up", "--port", port)
     assert code == 2

@@ -14,7 +14,8 @@ from infra.local.supervise import Supervisor, configuration, runtime_folder
 from roadmap.phases import load
 
 FOLDER = Folder(Path("/data/a b"))
-SITE = Site(FOLDER, Host("/venv/python", Path("/project"), Path("/pg/bin")), 5000)
+HOST = Host("/venv/python", Path("/project"), Path("/pg/bin"), Path("/bin/valkey-server"))
+SITE = Site(FOLDER, HOST, 5000)
 
 
 def written(the_plan: Plan) -> configparser.RawConfigParser:
@@ -43,6 +44,17 @@ def test_a_percent_sign_survives_supervisor_s_expansion(current: Plan) -> None:
     environment = written(current)["program:api"]["environment"]
     assert "passfile=/data/a%%20b/secrets/tasks.pgpass" in environment
     assert "passfile=/data/a%20b/secrets/tasks.pgpass" in environment % {}
+
+
+def test_an_empty_setting_survives_supervisor_s_quoting() -> None:
+    command = shlex.split(written(plan(load().phase("1"), SITE))["program:valkey"]["command"])
+    assert command[command.index("--save") + 1] == ""
+
+
+def test_what_runs_already_is_described_the_same_in_a_later_phase(current: Plan) -> None:
+    before, after = written(current), written(plan(load().phase("1"), SITE))
+    assert dict(before["program:postgres"]) == dict(after["program:postgres"])
+    assert dict(before["program:api"]) != dict(after["program:api"])
 
 
 def test_the_order_of_stops_follows_the_plan(current: Plan) -> None:
