@@ -84,10 +84,11 @@ def _migrate(chosen: argparse.Namespace) -> int:
     from service.migrations.door import MigrationError, migrate
 
     try:
-        steps = migrate(_settings().database, chosen.to)
+        steps = migrate(_settings().database, chosen.to, lambda step: print(step, flush=True))
     except MigrationError as error:
         return _failed(error)
-    print("\n".join(steps) or "nothing to do")
+    if not steps:
+        print("nothing to do")
     return 0
 
 

@@ -64,20 +64,16 @@ def serve(settings: Settings) -> None:
     )
     with _listener(settings.http.host, settings.http.port) as listener:
         try:
-            metrics, thread = prometheus_client.start_http_server(settings.metrics.port, settings.metrics.host)
+            # Its thread is a daemon and ends with the process.
+            prometheus_client.start_http_server(settings.metrics.port, settings.metrics.host)
         except OSError as error:
             raise PortTakenError(
                 f"{settings.metrics.host}:{settings.metrics.port}: {error.strerror} (TASKS_METRICS_PORT)"
             ) from error
-        try:
-            # What exists now lives as long as the process; the collector need not look at it again.
-            gc.collect()
-            gc.freeze()
-            _Server(config, api, settings.http.drain_s).run(sockets=[listener])
-        finally:
-            metrics.shutdown()
-            metrics.server_close()
-            thread.join()
+        # What exists now lives as long as the process; the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        _Server(config, api, settings.http.drain_s).run(sockets=[listener])
 
 
 def _listener(host: str, port: int) -> socket.socket:

@@ -25,10 +25,11 @@ def _plain(value: object) -> object:
     return value
 
 
+# Behind the bounds in an annotation: in front of them pydantic writes no minimum and maximum into the schema.
 Plain = BeforeValidator(_plain)
 # (page - 1) * limit must fit PostgreSQL's bigint, and the page itself a JSON number.
-Page = Annotated[int, Plain, Field(ge=1, le=2**53 - 1)]
-Limit = Annotated[int, Plain, Field(ge=1, le=100)]
+Page = Annotated[int, Field(ge=1, le=2**53 - 1), Plain]
+Limit = Annotated[int, Field(ge=1, le=100), Plain]
 
 
 class PageQuery(BaseModel):

@@ -1,6 +1,7 @@
 """Brings a database to a revision: one migrator at a time, rerunnable after a failure, never from a serving process."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,13 +23,14 @@ class MigrationError(Exception):
     """The message says what went wrong; what was applied before stays, and running again goes on from there."""
 
 
-def migrate(settings: Database, target: str) -> list[str]:
-    """The steps that were applied, oldest first; none when the database is there already."""
+def migrate(settings: Database, target: str, told: Callable[[str], None] = lambda _: None) -> list[str]:
+    """The steps that were applied, oldest first, each told as it ends; none when the database is there already."""
     config = _config()
     steps: list[str] = []
 
     def on_step(*, step: Any, **_: Any) -> None:
         steps.append(f"{step.up_revision_id}: {step.up_revision.doc}")
+        told(steps[-1])
 
     config.attributes["on_step"] = on_step
     engine = sa.create_engine(

@@ -30,7 +30,7 @@ from service.tasks.schemas import (
 
 router = APIRouter(prefix="/tasks", tags=["tasks"], route_class=StrictRoute)
 
-TaskPath = Annotated[int, Plain, Path(alias="id", ge=1, le=2**53 - 1, description="A task's id")]
+TaskPath = Annotated[int, Path(alias="id", ge=1, le=2**53 - 1, description="A task's id"), Plain]
 
 
 @router.post(

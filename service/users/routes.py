@@ -16,7 +16,7 @@ from service.users.schemas import PreferencesBody, PreferencesData, PreferencesO
 
 router = APIRouter(prefix="/users", tags=["users"], route_class=StrictRoute)
 
-UserPath = Annotated[int, Plain, Path(alias="id", ge=1, le=2**53 - 1, description="A user's id")]
+UserPath = Annotated[int, Path(alias="id", ge=1, le=2**53 - 1, description="A user's id"), Plain]
 
 
 @router.get("", responses=documented(NotSignedIn, AdminsOnly), response_model=Data[UserList])

@@ -3,7 +3,6 @@ from typing import Annotated, Literal
 from pydantic import Field, StrictBool
 
 from service.kit.answers import Body, Id, Timestamp, Wire
-from service.kit.paging import Limit
 from service.tasks.api import Status, StatusCounts
 
 Role = Literal["USER", "ADMIN"]
@@ -74,7 +73,7 @@ class PreferencesBody(Body):
 
     theme: Theme | None = None
     notifications: Notifications | None = None
-    page_size: Annotated[Limit, Field(strict=True)] | None = None
+    page_size: Annotated[int, Field(strict=True, ge=1, le=100)] | None = None
 
 
 class NotificationsOut(Wire):

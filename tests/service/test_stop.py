@@ -119,7 +119,7 @@ async def test_a_drain_loses_no_request_of_clients_behind_a_balancer(
     database: Database, sql: psycopg.Connection, tmp_path: Path
 ) -> None:
     """Not ready at once, yet answering for the time that a balancer needs to look away."""
-    async with served(database, tmp_path, {"TASKS_HTTP_DRAIN_S": "1"}) as (server, http):
+    async with served(database, tmp_path, {"TASKS_HTTP_DRAIN_S": "60"}) as (server, http):
         load = Load(http, await joined(http))
         running = asyncio.create_task(load.run())
 
@@ -145,6 +145,7 @@ async def test_a_drain_loses_no_request_of_clients_behind_a_balancer(
         load.stopped.set()
         await running
         assert (load.broken, load.others) == ([], [])
+        term(server)  # who asks twice does not want to wait
         assert await ended(server) == 0
         row = sql.execute("SELECT count(*) FROM tasks").fetchone()
         assert row is not None
