@@ -2,19 +2,24 @@
 
 import json
 import shlex
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 
 from infra.local.demo import Account
 from infra.local.folder import Folder
+from infra.local.host import PROJECT
 from infra.local.plan import Server
 from infra.local.up import Platform
 
 
 def command(folder: Folder, verb: str) -> str:
-    """A line to paste that means this platform."""
+    """A line to paste, in the project's folder, that means this platform."""
+    own = Path(sys.prefix) == PROJECT / ".venv"  # where make put it; nobody needs to have it activated
+    python = ".venv/bin/python" if own else "python"
     elsewhere = "" if folder == Folder.at(None) else f" --data {shlex.quote(str(folder.root))}"
-    return f"python -m infra.local {verb}{elsewhere}"
+    return f"{python} -m infra.local {verb}{elsewhere}"
 
 
 # By kind of server: what `up` calls its URL. The API has lines of its own.
