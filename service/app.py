@@ -22,6 +22,8 @@ from service.auth import routes as auth
 from service.kit import problems, upkeep, validation
 from service.kit.access import Parts
 from service.kit.answers import answer
+from service.kit.cache.layer import Layer, Rule, Rules
+from service.kit.cache.store import Store
 from service.kit.cancellation import give_up
 from service.kit.cors import Cors
 from service.kit.db import Database
@@ -34,6 +36,7 @@ from service.kit.revocations import Revocations
 from service.kit.strict import StrictRoute
 from service.kit.telemetry import UNMATCHED, Gauges
 from service.kit.tokens import Tokens
+from service.kit.valkey import Valkey
 from service.settings import Settings
 from service.tasks import routes as tasks
 from service.users import routes as users
@@ -45,6 +48,13 @@ _ROOMS: Final[dict[str, tuple[tuple[APIRouter, ...], tuple[APIRouter, ...]]]] = 
     "auth": ((auth.router,), (auth.public,)),
     "users": ((users.router,), ()),
     "tasks": ((tasks.router,), ()),
+}
+
+# Answers that only their own user's writes change; and the dashboard, whose second of age no writer can notice.
+_KEPT: Final = {
+    "tasks": (Rule("page", f"{BASE_PATH}/tasks"), Rule("task", f"{BASE_PATH}/tasks/{{id}}")),
+    "auth": (Rule("profile", f"{BASE_PATH}/auth/me"),),
+    "users": (Rule("statistics", f"{BASE_PATH}/users/stats", fresh_s=0.5, stale_s=0.5),),
 }
 
 log = structlog.get_logger()
@@ -65,11 +75,25 @@ def build_parts(settings: Settings) -> Parts:
     folder = KeyFolder(settings.tokens.folder)
     db = Database(settings.database)
     revocations = Revocations(db, settings.tokens.lifetime_s)
+    store = Store(settings.cache)
+    valkey = None
+    if settings.valkey.url is not None:
+        valkey = Valkey(
+            settings.valkey,
+            on_invalid=store.invalid,
+            on_message=lambda _: revocations.nudged.set(),
+            on_connect=store.settle,
+            on_lost=store.forget,
+        )
+        store.attach(valkey)
+        revocations.tell_others_by(lambda: valkey.cast(("PUBLISH", settings.valkey.channel, "read")))
     return Parts(
         settings=settings,
         db=db,
         folder=folder,
         revocations=revocations,
+        store=store,
+        valkey=valkey,
         tokens=Tokens(settings.tokens, folder, revocations),
         passwords=Passwords(settings.passwords),
         cursors=Cursors(folder.derive("cursors")),
@@ -124,7 +148,15 @@ def create_api(settings: Settings) -> FastAPI:
 
 def wrapped(api: FastAPI, settings: Settings) -> ASGIApp:
     """CORS stands outside the edge, so that a browser may read the edge's own refusals too."""
-    return Cors(Edge(api, settings.http, _route_of(api)), settings.cors.origins)
+    parts: Parts = api.state.parts
+    layer = Layer(api, parts.store, parts.tokens, Rules(_kept(settings))) if parts.valkey else None
+    return Cors(Edge(layer or api, settings.http, _route_of(api), layer), settings.cors.origins)
+
+
+def _kept(settings: Settings) -> dict[str, Rule]:
+    """What is kept of which room, by whole template."""
+    rules = [rule for name in settings.rooms.names for rule in _KEPT.get(name, ())]
+    return {rule.route: rule for rule in rules}
 
 
 @contextlib.asynccontextmanager
@@ -138,6 +170,7 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
     work = [
         asyncio.create_task(upkeep.listen(parts.revocations, parts.folder, poll_s)),
         asyncio.create_task(upkeep.purge(parts.db)),
+        *([asyncio.create_task(parts.valkey.maintain())] if parts.valkey else []),
     ]
     try:
         yield

@@ -92,6 +92,24 @@ class Passwords(_Group):
     queue: int = Field(default=64, ge=1)
 
 
+class Valkey(_Group):
+    """Without a URL there is no Valkey, and everything works from PostgreSQL and within the process."""
+
+    url: str | None = None  # valkey://user@host:port
+    # The password is in a file of its own, so that neither argv nor environment hold it.
+    password_file: Path | None = None
+    # What a request may wait for Valkey before it does without.
+    budget_s: float = Field(default=0.05, gt=0, le=1.0)
+    channel: str = "tasks:revoked"
+
+
+class Cache(_Group):
+    """``local_bytes`` bounds the tier in the process; 0 switches the cache off, whatever Valkey does."""
+
+    local_bytes: int = Field(default=64 * 1024 * 1024, ge=0)
+    ttl_s: float = Field(default=60.0, gt=0)
+
+
 class Rooms(_Group):
     # In the order in which routes are tried: the hottest room first.
     names: Words = ("tasks", "auth", "users")
@@ -114,5 +132,7 @@ class Settings(BaseSettings):
     cors: Cors = Cors()
     tokens: Tokens = Tokens()
     passwords: Passwords = Passwords()
+    valkey: Valkey = Valkey()
+    cache: Cache = Cache()
     rooms: Rooms = Rooms()
     log: Log = Log()

@@ -54,7 +54,8 @@ async def login(request: Request, session: DirectoryRead, body: Login) -> Respon
 @router.get("/me", responses=documented(NotSignedIn), response_model=Data[Me])
 async def read_me(request: Request, me: SignedIn, session: OwnRead) -> Response:
     """Who the token belongs to."""
-    return cacheable(request, to_bytes(Data[Me](data=Me(user=await service.me(session, me.user_id)))))
+    body = to_bytes(Data[Me](data=Me(user=await service.me(session, me.user_id))))
+    return cacheable(request, body, keep=True)
 
 
 @router.post("/logout", responses=documented(NotSignedIn), response_model=Done)

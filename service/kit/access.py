@@ -1,6 +1,7 @@
 """What a route may ask for: who is calling, and a session that fits."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -8,7 +9,8 @@ from fastapi import Depends
 from fastapi.security import HTTPBearer
 from starlette.requests import Request
 
-from service.kit.db import DIRECTORY, Database, ReadSession, WriteSession
+from service.kit.cache.store import Store
+from service.kit.db import DIRECTORY, Database, Key, ReadSession, UserId, WriteSession
 from service.kit.edge import context_of
 from service.kit.keys import KeyFolder
 from service.kit.paging import Cursors
@@ -16,6 +18,7 @@ from service.kit.passwords import Passwords
 from service.kit.problems import Forbidden, NotSignedIn
 from service.kit.revocations import Revocations
 from service.kit.tokens import Principal, Tokens
+from service.kit.valkey import Valkey
 from service.settings import Settings
 
 
@@ -27,6 +30,8 @@ class Parts:
     db: Database
     folder: KeyFolder
     revocations: Revocations
+    store: Store
+    valkey: Valkey | None
     tokens: Tokens
     passwords: Passwords
     cursors: Cursors
@@ -42,8 +47,6 @@ def parts_of(request: Request) -> Parts:
     return parts
 
 
-# FastAPI resolves the whole tree of dependencies on each request, and that was 40 % of a list's CPU with ten of them:
-# a route asks for few. All are coroutines, since a plain function would be sent to a thread.
 class _Token(HTTPBearer):
     """The security scheme of the document, and the check itself."""
 
@@ -79,15 +82,28 @@ async def _directory_read(request: Request) -> ReadSession:
     return parts_of(request).db.read(DIRECTORY)
 
 
+@asynccontextmanager
+async def _writing(request: Request, key: Key, users: Iterable[UserId]) -> AsyncIterator[WriteSession]:
+    """A transaction; once it may have happened, nobody is answered from before it."""
+    parts = parts_of(request)
+    session = parts.db.write(key)
+    session.touched.update(users)
+    context_of(request.scope).write = session
+    try:
+        async with session:
+            yield session
+    finally:
+        if session.committing:
+            await parts.store.end_generation(session.touched)
+
+
 async def _own_write(request: Request, principal: SignedIn) -> AsyncIterator[WriteSession]:
-    async with parts_of(request).db.write(principal.user_id) as session:
-        context_of(request.scope).write = session
+    async with _writing(request, principal.user_id, [principal.user_id]) as session:
         yield session
 
 
 async def _directory_write(request: Request) -> AsyncIterator[WriteSession]:
-    async with parts_of(request).db.write(DIRECTORY) as session:
-        context_of(request.scope).write = session
+    async with _writing(request, DIRECTORY, []) as session:
         yield session
 
 

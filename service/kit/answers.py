@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.kit import etags
+from service.kit.edge import context_of
 
 T = TypeVar("T")
 
@@ -74,8 +75,12 @@ def answer(body: BaseModel, status: int = HTTPStatus.OK, headers: dict[str, str]
     return Response(to_bytes(body), status, headers, "application/json")
 
 
-def cacheable(request: Request, body: bytes, etag: str | None = None) -> Response:
-    """200 with an ETag, or 304 when the client has it already. Private, and asked for again each time."""
+def cacheable(request: Request, body: bytes, etag: str | None = None, *, keep: bool = False) -> Response:
+    """200 with an ETag, or 304 when the client has it already. Private, and asked for again each time.
+
+    ``keep`` lets the service itself keep it for this caller: only for what no other user's write can change.
+    """
+    context_of(request.scope).keep = keep
     tag = etag or etags.of_bytes(body)
     headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": "Authorization"}
     if etags.not_modified(request, tag):

@@ -78,6 +78,8 @@ class WriteSession(ReadSession):
         self._connection: Connection | None = None
         self._dies_at = 0.0
         self._after_commit: list[Callable[[], object]] = []
+        # Users whose answers this changes; what is kept of them ends with the commit.
+        self.touched: set[UserId] = set()
         # From here on nobody can say that nothing was changed.
         self.committing = False
 

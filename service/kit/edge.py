@@ -3,9 +3,9 @@
 import asyncio
 import re
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from time import perf_counter
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -43,6 +43,7 @@ class Context:
     __slots__ = (
         "code",
         "failure",
+        "keep",
         "reading",
         "request_id",
         "route",
@@ -63,6 +64,7 @@ class Context:
         self.user_id: int | None = None
         self.write: WriteSession | None = None
         self.failure: BaseException | None = None
+        self.keep = False  # whether the answer may be kept for its user
         self.reading = False  # whether the client's body is what is being waited for
         self.started = False
         self.timed_out = False
@@ -73,13 +75,22 @@ def context_of(scope: Scope) -> Context:
     return context
 
 
+class Ready(Protocol):
+    """What may answer before anything else is done; the messages to send, or None."""
+
+    def at_once(self, scope: Scope, headers: Mapping[bytes, bytes], context: Context) -> Iterable[Message] | None: ...
+
+
 class Edge:
     """The outermost layer. Answers 413, 431, 500 and the deadline's 408 or 503 itself; passes the rest on."""
 
-    def __init__(self, app: ASGIApp, settings: HttpSettings, route_of: Callable[[Scope], str]) -> None:
+    def __init__(
+        self, app: ASGIApp, settings: HttpSettings, route_of: Callable[[Scope], str], ready: Ready | None = None
+    ) -> None:
         self._app = app
         self._settings = settings
         self._route_of = route_of
+        self._ready = ready
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -90,6 +101,12 @@ class Edge:
         given = headers.get(b"x-request-id", b"")
         request_id = given.decode() if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
         context = Context(request_id, telemetry.trace_id_of(headers.get(b"traceparent", b"").decode("latin-1")))
+        if self._ready is not None and (answer := self._ready.at_once(scope, headers, context)) is not None:
+            reply = _Reply(send, context)
+            for message in answer:
+                await reply.refuse(message)
+            self._observe(scope, "GET", context, perf_counter() - begun)
+            return
         # Express, which the old clients were written against, takes a trailing slash and answers HEAD as GET.
         path = scope["path"]
         inner = {

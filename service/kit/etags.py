@@ -17,7 +17,7 @@ def of_bytes(body: bytes) -> str:
 def not_modified(request: Request, etag: str) -> bool:
     """Whether ``If-None-Match`` already names the tag; the comparison is weak, as the RFC has it for a GET."""
     header = _field(request, "if-none-match")
-    return header is not None and _names(header, etag, weak=True)
+    return header is not None and names(header, etag, weak=True)
 
 
 def has_condition(request: Request) -> bool:
@@ -27,7 +27,7 @@ def has_condition(request: Request) -> bool:
 def require_match(request: Request, etag: str) -> None:
     """Raises :class:`Stale` when ``If-Match`` is sent and does not name the tag; weak tags never match."""
     header = _field(request, "if-match")
-    if header is not None and not _names(header, etag, weak=False):
+    if header is not None and not names(header, etag, weak=False):
         raise Stale
 
 
@@ -37,5 +37,5 @@ def _field(request: Request, name: str) -> str | None:
     return ", ".join(lines) if lines else None
 
 
-def _names(header: str, etag: str, *, weak: bool) -> bool:
+def names(header: str, etag: str, *, weak: bool) -> bool:
     return header.strip() == "*" or any(tag == etag and (weak or not prefix) for prefix, tag in _TAG.findall(header))

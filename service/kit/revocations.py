@@ -5,7 +5,9 @@ by transaction id, not by time or row id: both become visible out of order, and 
 ever. The bound: a commit is known to every process after one poll and one query, under 2 s with the default 1 s.
 """
 
+import asyncio
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
@@ -27,6 +29,9 @@ class Revocations:
         self._tokens: dict[str, float] = {}
         self._users: dict[int, tuple[int, float]] = {}
         self._read_at: float | None = None
+        # Set when another process says that there is something to read before the next turn.
+        self.nudged = asyncio.Event()
+        self._tell: Callable[[], None] = lambda: None
 
     def covers(self, token_id: str, user_id: UserId, epoch: int) -> bool:
         """Raises :class:`Unavailable` before the first read: a token cannot be trusted until then."""
@@ -42,12 +47,17 @@ class Revocations:
         """Seconds since the last complete read; infinite before the first."""
         return float("inf") if self._read_at is None else time.monotonic() - self._read_at
 
+    def tell_others_by(self, tell: Callable[[], None]) -> None:
+        """A push that may get lost: it shortens the wait, and the delta alone keeps the bound."""
+        self._tell = tell
+
     async def revoke_token(self, session: WriteSession, token_id: str, expires_at: int) -> None:
         until = expires_at + _MARGIN_S
         await session.execute(
             "INSERT INTO revocations (token_id, expires_at) VALUES (%s, to_timestamp(%s))", (token_id, until)
         )
         session.after_commit(lambda: self._tokens.__setitem__(token_id, until))
+        session.after_commit(self._tell)
 
     async def revoke_user(self, session: WriteSession, user_id: UserId, below_epoch: int = EVERY_EPOCH) -> None:
         await session.execute(
@@ -56,6 +66,7 @@ class Revocations:
         )
         until = time.time() + self._lifetime.total_seconds()
         session.after_commit(lambda: self._users.__setitem__(user_id, (below_epoch, until)))
+        session.after_commit(self._tell)
 
     async def refresh(self) -> None:
         """Reads what has been committed since the last call. Raises :class:`Unavailable`."""

@@ -1,6 +1,7 @@
 """What a process does beside answering: hears of dead tokens and new keys, and removes rows that have expired."""
 
 import asyncio
+import contextlib
 import time
 from typing import Final
 
@@ -38,7 +39,10 @@ async def listen(revocations: Revocations, folder: KeyFolder, every_s: float) ->
             log.exception("revocations cannot be read", exc_info=error)
         revocations.forget_expired(time.time())
         folder.reload()
-        await asyncio.sleep(max(0.0, every_s - (time.monotonic() - begun)))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, every_s - (time.monotonic() - begun))):
+                await revocations.nudged.wait()
+        revocations.nudged.clear()
 
 
 async def purge(db: Database) -> None:

@@ -61,9 +61,9 @@ async def list_tasks(
     """The caller's tasks, newest first unless sorted otherwise."""
     if query.cursor is None:
         tasks, pagination = await service.page(session, me.user_id, query)
-        return cacheable(request, schemas.list_body(tasks, pagination))
+        return cacheable(request, schemas.list_body(tasks, pagination), keep=True)
     walked, next_page = await service.walk(session, parts_of(request).cursors, me.user_id, query)
-    return cacheable(request, schemas.list_body(walked, next_page))
+    return cacheable(request, schemas.list_body(walked, next_page), keep=True)
 
 
 @router.get("/stats", responses=documented(NotSignedIn), response_model=Data[TaskStats])
@@ -78,7 +78,9 @@ async def task_stats(request: Request, me: SignedIn, session: OwnRead) -> Respon
 async def read_task(request: Request, me: SignedIn, session: OwnRead, task_id: TaskPath) -> Response:
     """One task, for its owner and for administrators."""
     task, owner = await service.read(session, me, task_id)
-    return cacheable(request, to_bytes(Data(data=OneTaskWithOwner(task=_with_owner(task, owner)))), _etag(task))
+    body = to_bytes(Data(data=OneTaskWithOwner(task=_with_owner(task, owner))))
+    # What an administrator reads of others changes by writes of those others.
+    return cacheable(request, body, _etag(task), keep=task.user_id == me.user_id)
 
 
 @router.put(

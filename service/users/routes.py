@@ -30,7 +30,7 @@ async def list_users(
 @router.get("/stats", responses=documented(NotSignedIn, AdminsOnly), response_model=Data[UserStats])
 async def user_stats(request: Request, _: Admin, session: DirectoryRead) -> Response:
     """Numbers for the administrators' dashboard."""
-    return cacheable(request, to_bytes(Data(data=await service.stats(session))))
+    return cacheable(request, to_bytes(Data(data=await service.stats(session))), keep=True)
 
 
 @router.get("/me/preferences", responses=documented(NotSignedIn), response_model=Data[PreferencesData])

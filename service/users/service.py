@@ -64,6 +64,7 @@ async def delete(session: WriteSession, revocations: Revocations, admin: Princip
     if not await repository.delete(session, user_id):
         raise UserNotFound
     await revocations.revoke_user(session, UserId(user_id))
+    session.touched |= {UserId(user_id), admin.user_id}  # the administrator's numbers change too
 
 
 async def stats(session: ReadSession) -> UserStats:

@@ -1,0 +1,239 @@
+"""A private HTTP cache in front of routing: what a route has answered a user once, it need not answer again.
+
+Correctness stays in the routes. An answer is kept only if its route says so (``context.keep``); whoever is not known
+here, by token and address, goes on to the route. A lookup that finds costs two dictionary look-ups and no waiting.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.kit import etags
+from service.kit.cache.instruments import LOAD, MISSES, STALE
+from service.kit.cache.store import Store
+from service.kit.cache.tier import Answer, Shelf
+from service.kit.edge import CONTEXT, Context
+from service.kit.problems import Problem
+from service.kit.tokens import Principal, Tokens
+from service.kit.valkey import ValkeyGoneError
+
+_OK: Final = 200
+_START: Final = "http.response.start"
+_BODY: Final = "http.response.body"
+_CONDITION: Final = b"if-none-match"
+_ETAG: Final = b"etag"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How long answers of a route are kept: fresh for ``fresh_s``, then for ``stale_s`` while a newer one is loaded.
+
+    Without ``fresh_s`` the setting holds and nothing is served stale: a writer could notice.
+    """
+
+    kind: str
+    route: str
+    fresh_s: float | None = None
+    stale_s: float = 0.0
+
+
+class Rules:
+    """By address; a template may end in one number."""
+
+    def __init__(self, rules: Mapping[str, Rule]) -> None:
+        self._fixed = {path: rule for path, rule in rules.items() if not path.endswith("}")}
+        self._numbered = {path.rpartition("/")[0]: rule for path, rule in rules.items() if path.endswith("}")}
+
+    def of(self, path: str) -> Rule | None:
+        rule = self._fixed.get(path)
+        if rule is None:
+            head, _, tail = path.rpartition("/")
+            rule = self._numbered.get(head)
+            if rule is None or not (tail.isascii() and tail.isdigit()):
+                return None
+        return rule
+
+
+class Layer:
+    def __init__(self, app: ASGIApp, store: Store, tokens: Tokens, rules: Rules) -> None:
+        self._app = app
+        self._store = store
+        self._tokens = tokens
+        self._rules = rules
+        self._loading: dict[tuple[int, bytes], asyncio.Future[Answer | None]] = {}
+        self._renewing: set[asyncio.Task[None]] = set()
+
+    def at_once(self, scope: Scope, headers: Mapping[bytes, bytes], context: Context) -> tuple[Message, Message] | None:
+        """Asks nobody and raises nothing: every doubt goes the long way."""
+        rule = self._rules.of(scope["path"]) if scope["method"] == "GET" else None
+        if rule is None or not self._store.on:
+            return None
+        principal = self._principal(headers)
+        if principal is None:
+            return None
+        key = _key(scope)
+        answer = self._store.find(principal.user_id, key)
+        if answer is None:
+            return None
+        if answer.stale_at <= time.monotonic():
+            STALE.labels(answer.kind).inc()
+            self._renew(scope, principal, key, rule)
+        context.user_id = principal.user_id
+        context.route = rule.route
+        return messages(answer, headers.get(_CONDITION))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        rule = self._rules.of(scope["path"]) if scope["type"] == "http" and scope["method"] == "GET" else None
+        if rule is None or not self._store.on:
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        principal = self._principal(headers)
+        if principal is None:
+            await self._app(scope, receive, send)
+            return
+        answer, capture = await self._shared(principal, _key(scope), rule, scope, receive)
+        if answer is None and capture is None:
+            await self._app(scope, receive, send)
+            return
+        context: Context = scope[CONTEXT]
+        context.user_id = principal.user_id
+        context.route = rule.route
+        for message in messages(answer, headers.get(_CONDITION)) if answer else capture.messages if capture else ():
+            await send(message)
+
+    def _principal(self, headers: Mapping[bytes, bytes]) -> Principal | None:
+        scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
+        if scheme.lower() != b"bearer":
+            return None
+        try:
+            return self._tokens.verify(token.strip().decode("latin-1"))
+        except Problem:
+            return None  # the route says it properly
+
+    async def _shared(
+        self, principal: Principal, key: bytes, rule: Rule, scope: Scope, receive: Receive
+    ) -> tuple[Answer | None, "_Capture | None"]:
+        """One load at a time for a user's key; who comes meanwhile waits for its answer.
+
+        An answer for all, or what the route said to this caller alone, or neither: then ask the route.
+        """
+        name = (principal.user_id, key)
+        under_way = self._loading.get(name)
+        if under_way is not None:
+            return await asyncio.shield(under_way), None
+        future: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
+        self._loading[name] = future
+        kept = None
+        try:
+            shelf = await self._store.shelf(principal.user_id)
+            kept = shelf.answers.get(key)
+            if kept is None or kept.stale_at <= time.monotonic():
+                kept = await self._store.fetch(shelf, key)
+            if kept is not None:
+                return kept, None
+            answer, kept, capture = await self._load(shelf, key, rule, scope, receive)
+        except ValkeyGoneError:
+            return None, None
+        else:
+            return answer, capture
+        finally:
+            del self._loading[name]
+            future.set_result(kept)
+
+    async def _load(
+        self, shelf: Shelf, key: bytes, rule: Rule, scope: Scope, receive: Receive
+    ) -> tuple[Answer | None, Answer | None, "_Capture"]:
+        """What the route answers this caller, and the same if it may be kept. Never raises for Valkey's sake."""
+        begun = time.perf_counter()
+        capture = _Capture()
+        context: Context = scope[CONTEXT]
+        context.keep = False
+        # The condition of one caller must not become the answer of another.
+        plain = [(name, value) for name, value in scope["headers"] if name != _CONDITION]
+        await self._app({**scope, "headers": plain}, receive, capture.send)
+        MISSES.labels(rule.kind).inc()
+        LOAD.labels(rule.kind).observe(time.perf_counter() - begun)
+        answer = self._answer(rule, capture) if capture.status == _OK else None
+        with contextlib.suppress(ValkeyGoneError):
+            if answer is not None and context.keep:
+                await self._store.keep(shelf, key, answer)
+                return answer, answer, capture
+            await self._store.leave(shelf, key)
+        return answer, None, capture
+
+    def _renew(self, scope: Scope, principal: Principal, key: bytes, rule: Rule) -> None:
+        """Loads a newer answer beside the request that gets the stale one; one load at a time."""
+        name = (principal.user_id, key)
+        if name in self._loading:
+            return
+        future: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
+        self._loading[name] = future
+
+        async def renew() -> None:
+            kept = None
+            try:
+                shelf = await self._store.shelf(principal.user_id)
+                inner = {**scope, CONTEXT: Context("", "")}
+                _, kept, _ = await self._load(shelf, key, rule, inner, _nothing)
+            except ValkeyGoneError:
+                pass
+            finally:
+                del self._loading[name]
+                future.set_result(kept)
+
+        task = asyncio.create_task(renew())
+        self._renewing.add(task)
+        task.add_done_callback(self._renewing.discard)
+
+    def _answer(self, rule: Rule, capture: "_Capture") -> Answer:
+        fresh_until = self._store.expires_at(rule.fresh_s)
+        return Answer(
+            kind=rule.kind,
+            etag=dict(capture.headers).get(_ETAG, b""),
+            headers=tuple(capture.headers),
+            body=b"".join(capture.body),
+            stale_at=fresh_until,
+            expires_at=fresh_until + rule.stale_s,
+        )
+
+
+class _Capture:
+    """What a route sends, held back."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.body: list[bytes] = []
+        self.messages: list[Message] = []
+
+    async def send(self, message: Message) -> None:
+        self.messages.append(message)
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            self.headers = list(message["headers"])
+        else:
+            self.body.append(message.get("body", b""))
+
+
+def messages(answer: Answer, condition: bytes | None) -> tuple[Message, Message]:
+    """200 with the body, or 304 when the caller has it."""
+    if condition is not None and etags.names(condition.decode("latin-1"), answer.etag.decode("latin-1"), weak=True):
+        kept = [header for header in answer.headers if not header[0].startswith(b"content-")]
+        return {"type": _START, "status": 304, "headers": kept}, {"type": _BODY, "body": b""}
+    return {"type": _START, "status": _OK, "headers": list(answer.headers)}, {"type": _BODY, "body": answer.body}
+
+
+def _key(scope: Scope) -> bytes:
+    path: str = scope["path"]
+    query: bytes = scope["query_string"]
+    return path.encode() + b"?" + query if query else path.encode()
+
+
+async def _nothing() -> Message:
+    return {"type": "http.request", "body": b"", "more_body": False}

@@ -1,0 +1,101 @@
+"""The tier inside the process: ready answers by user, bounded in bytes, dropped a user at a time."""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Final
+
+from service.kit.cache.instruments import BYTES, EVICTED
+
+# What an entry costs beside its body: its headers, its key, the objects themselves (measured with tracemalloc: 900).
+_OVERHEAD_BYTES: Final = 1000
+# One user's inventive queries must not drive out everybody else's answers.
+_MOST_OF_USER: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A 200 as it was sent: its headers without those that belong to one request."""
+
+    kind: str
+    etag: bytes
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes
+    stale_at: float  # both by time.monotonic; from here on it is served only while a newer one is being loaded
+    expires_at: float
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self.body) + _OVERHEAD_BYTES
+
+
+@dataclass(slots=True, eq=False)
+class Shelf:
+    """A user's answers, all of one generation: when the generation ends, the shelf goes as a whole.
+
+    Who fills it keeps hold of it, so an answer that was read before a write lands on a shelf that is no longer there.
+    """
+
+    user_id: int
+    generation: bytes
+    answers: dict[bytes, Answer] = field(default_factory=dict)
+    size_bytes: int = 0
+
+
+class Tier:
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self._size_bytes = 0
+        self._shelves: OrderedDict[int, Shelf] = OrderedDict()
+
+    def shelf(self, user_id: int) -> Shelf | None:
+        return self._shelves.get(user_id)
+
+    def find(self, user_id: int, key: bytes, now: float) -> Answer | None:
+        shelf = self._shelves.get(user_id)
+        if shelf is None:
+            return None
+        answer = shelf.answers.get(key)
+        if answer is None or answer.expires_at <= now:
+            return None
+        self._shelves.move_to_end(user_id)
+        return answer
+
+    def open(self, user_id: int, generation: bytes) -> Shelf:
+        """The user's shelf of this generation; one of another generation is dropped for it."""
+        shelf = self._shelves.get(user_id)
+        if shelf is None or shelf.generation != generation:
+            self.drop(user_id)
+            shelf = self._shelves[user_id] = Shelf(user_id, generation)
+        return shelf
+
+    def put(self, shelf: Shelf, key: bytes, answer: Answer) -> None:
+        if self._shelves.get(shelf.user_id) is not shelf or answer.size_bytes > self._limit_bytes:
+            return
+        old = shelf.answers.pop(key, None)
+        if len(shelf.answers) >= _MOST_OF_USER:
+            first = next(iter(shelf.answers))
+            dropped = shelf.answers.pop(first)
+            self._grow(shelf, -dropped.size_bytes)
+            EVICTED.labels("process", dropped.kind).inc()
+        shelf.answers[key] = answer
+        self._grow(shelf, answer.size_bytes - (old.size_bytes if old else 0))
+        while self._size_bytes > self._limit_bytes:
+            _, oldest = self._shelves.popitem(last=False)
+            self._grow(oldest, -oldest.size_bytes)
+            for kept in oldest.answers.values():
+                EVICTED.labels("process", kept.kind).inc()
+
+    def drop(self, user_id: int) -> None:
+        shelf = self._shelves.pop(user_id, None)
+        if shelf is not None:
+            self._grow(shelf, -shelf.size_bytes)
+
+    def clear(self) -> None:
+        self._shelves.clear()
+        self._size_bytes = 0
+        BYTES.set(0)
+
+    def _grow(self, shelf: Shelf, by_bytes: int) -> None:
+        shelf.size_bytes += by_bytes
+        self._size_bytes += by_bytes
+        BYTES.set(self._size_bytes)
