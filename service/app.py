@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Scope
 
 from service import __version__, health, openapi
 from service.auth import routes as auth
-from service.kit import problems, upkeep, validation
+from service.kit import logs, problems, upkeep, validation
 from service.kit.access import Parts
 from service.kit.answers import answer
 from service.kit.cache.layer import Layer, Rule, Rules
@@ -29,6 +29,9 @@ from service.kit.cors import Cors
 from service.kit.db import Database
 from service.kit.edge import Edge, context_of
 from service.kit.keys import KeyFolder
+from service.kit.limits.address import Addresses
+from service.kit.limits.limiter import Limiter, Policies
+from service.kit.limits.policy import Policy
 from service.kit.paging import Cursors
 from service.kit.passwords import Passwords
 from service.kit.problems import Problem
@@ -149,8 +152,29 @@ def create_api(settings: Settings) -> FastAPI:
 def wrapped(api: FastAPI, settings: Settings) -> ASGIApp:
     """CORS stands outside the edge, so that a browser may read the edge's own refusals too."""
     parts: Parts = api.state.parts
-    layer = Layer(api, parts.store, parts.tokens, Rules(_kept(settings))) if parts.valkey else None
-    return Cors(Edge(layer or api, settings.http, _route_of(api), layer), settings.cors.origins)
+    layer = Layer(api, parts.store, Rules(_kept(settings))) if parts.valkey else None
+    edge = Edge(
+        layer or api,
+        settings.http,
+        _route_of(api),
+        tokens=parts.tokens,
+        limiter=_limiter(settings, parts.valkey) if settings.limits.on else None,
+        ready=layer,
+    )
+    return Cors(edge, settings.cors.origins)
+
+
+def _limiter(settings: Settings, valkey: Valkey | None) -> Limiter:
+    limits = settings.limits
+    policies = Policies(
+        credentials=Policy("credentials", limits.credentials, closed=True),
+        read=Policy("read", limits.read),
+        write=Policy("write", limits.write),
+        anonymous=Policy("anonymous", limits.anonymous),
+        credential_paths=frozenset({f"{BASE_PATH}/auth/login", f"{BASE_PATH}/auth/register"}),
+        exempt_paths=frozenset({"/health/live", "/health/ready"}),
+    )
+    return Limiter(policies, Addresses(settings.http.trusted_proxies, settings.http.proxy_hops), valkey)
 
 
 def _kept(settings: Settings) -> dict[str, Rule]:
@@ -179,6 +203,7 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
             give_up(task)
         await asyncio.gather(*work, return_exceptions=True)
         gauges.unregister()
+        logs.flush()
         parts.passwords.close()
         await parts.db.close()
 

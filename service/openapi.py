@@ -8,6 +8,7 @@ from fastapi.openapi.utils import get_openapi
 from starlette.responses import Response
 
 from service.kit import problems
+from service.kit.limits.limiter import TooManyRequests
 from service.kit.problems import ProblemBody, ValidationFailed, documented
 
 _DESCRIPTION: Final = """
@@ -17,7 +18,11 @@ Tasks of users. Success is `{"success": true, "message"?, "data"?}`; every failu
 
 # What any route may answer, whatever else it documents.
 _EVERYWHERE: Final = documented(
-    problems.HeadersTooLarge, problems.InternalError, problems.Unavailable, problems.DeadlineExceeded
+    TooManyRequests,
+    problems.HeadersTooLarge,
+    problems.InternalError,
+    problems.Unavailable,
+    problems.DeadlineExceeded,
 )
 _WITH_BODY: Final = documented(problems.RequestTimeout, problems.BodyTooLarge, problems.UnsupportedMediaType)
 _WRITES: Final = documented(problems.OutcomeUnknown)

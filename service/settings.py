@@ -1,11 +1,14 @@
 """One frozen tree of settings from ``TASKS_<GROUP>_<NAME>`` variables, read once where a process starts."""
 
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from service.kit.limits.policy import Quota, QuotaSetting
 
 
 def _words(value: object) -> object:
@@ -62,6 +65,29 @@ class Http(_Group):
     drain_s: float = Field(default=0.0, ge=0)
     shutdown_s: int = Field(default=10, ge=1)
     docs: bool = True
+    # Networks whose X-Forwarded-For is believed, and how many proxies of ours stand there.
+    trusted_proxies: Words = ()
+    proxy_hops: int = Field(default=1, ge=1, le=10)
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            ip_network(network)
+        return value
+
+
+class Limits(_Group):
+    """Requests in any window of so many seconds, as COUNT/SECONDS."""
+
+    on: bool = True
+    # By client address: what guesses passwords or makes accounts.
+    credentials: QuotaSetting = Quota(100, 900)
+    # By user.
+    read: QuotaSetting = Quota(1200, 60)
+    write: QuotaSetting = Quota(300, 60)
+    # By client address, without a token that is valid.
+    anonymous: QuotaSetting = Quota(600, 60)
 
 
 class Metrics(_Group):
@@ -134,5 +160,6 @@ class Settings(BaseSettings):
     passwords: Passwords = Passwords()
     valkey: Valkey = Valkey()
     cache: Cache = Cache()
+    limits: Limits = Limits()
     rooms: Rooms = Rooms()
     log: Log = Log()

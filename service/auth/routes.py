@@ -8,6 +8,7 @@ from service.auth.schemas import LoggedIn, Login, Me, Register, Registered, Regi
 from service.kit.access import DirectoryRead, DirectoryWrite, OwnRead, OwnWrite, SignedIn, parts_of
 from service.kit.answers import Data, Done, DoneWith, answer, cacheable, to_bytes
 from service.kit.idempotency import Idempotency, KeyHeader, KeyReused, StillRunning
+from service.kit.limits.limiter import LimitsUnavailable
 from service.kit.problems import NotSignedIn, documented
 from service.kit.strict import StrictRoute
 from service.users.api import EmailTaken, RoleNotAllowed
@@ -21,7 +22,7 @@ _REGISTERED = "User registered successfully"
 @router.post(
     "/register",
     status_code=201,
-    responses=documented(EmailTaken, RoleNotAllowed, StillRunning, KeyReused),
+    responses=documented(EmailTaken, RoleNotAllowed, StillRunning, KeyReused, LimitsUnavailable),
     response_model=DoneWith[Registered],
 )
 async def register(request: Request, session: DirectoryWrite, body: Register, key: KeyHeader = None) -> Response:
@@ -43,7 +44,7 @@ def _registered(user: RegisteredUser, token: str, headers: dict[str, str] | None
     return answer(DoneWith[Registered](message=_REGISTERED, data=data), 201, headers)
 
 
-@router.post("/login", responses=documented(WrongCredentials), response_model=DoneWith[LoggedIn])
+@router.post("/login", responses=documented(WrongCredentials, LimitsUnavailable), response_model=DoneWith[LoggedIn])
 async def login(request: Request, session: DirectoryRead, body: Login) -> Response:
     """A token for an e-mail and a password; valid for seven days unless it is revoked."""
     parts = parts_of(request)

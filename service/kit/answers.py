@@ -82,7 +82,7 @@ def cacheable(request: Request, body: bytes, etag: str | None = None, *, keep: b
     """
     context_of(request.scope).keep = keep
     tag = etag or etags.of_bytes(body)
-    headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": "Authorization"}
+    headers = {"ETag": tag, "Cache-Control": "private, no-cache", "Vary": "Authorization, Origin"}
     if etags.not_modified(request, tag):
         return Response(None, HTTPStatus.NOT_MODIFIED, headers)
     return Response(body, HTTPStatus.OK, headers, "application/json")

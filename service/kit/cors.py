@@ -5,7 +5,7 @@ from typing import Final
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "DELETE")
 _SENT: Final = (
@@ -39,6 +39,13 @@ class Cors(CORSMiddleware):
             expose_headers=_READ,
             max_age=600,
         )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Without an Origin there is nothing to grant. What a browser keeps says ``Vary: Origin`` by itself."""
+        if scope["type"] == "http" and any(name == b"origin" for name, _ in scope["headers"]):
+            await super().__call__(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
 
     def preflight_response(self, request_headers: Headers) -> Response:
         """2xx always. To another origin it grants nothing, and the browser refuses; a 400 would tell it no more."""

@@ -2,8 +2,7 @@
 
 import asyncio
 import re
-import secrets
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from time import perf_counter
 from typing import Any, Final, Protocol
 
@@ -13,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.kit import logs, problems, telemetry
 from service.kit.cancellation import give_up
 from service.kit.db import WriteSession
+from service.kit.limits.limiter import Lease, Limiter, headers_of
 from service.kit.problems import (
     BodyTooLarge,
     DeadlineExceeded,
@@ -23,6 +23,7 @@ from service.kit.problems import (
     RequestTimeout,
     Unavailable,
 )
+from service.kit.tokens import Principal, Tokens
 from service.settings import Http as HttpSettings
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
@@ -31,6 +32,7 @@ _SECURITY: Final = (
     (b"referrer-policy", b"no-referrer"),
 )
 _POLICY: Final = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+_FINISH: Final = (*_SECURITY, _POLICY)  # of an answer that was kept, and says itself how it may be cached
 _NO_STORE: Final = (b"cache-control", b"no-store")
 CONTEXT: Final = "tasks.context"
 
@@ -41,9 +43,11 @@ class Context:
     """What one request learns on its way; the wide event at its end."""
 
     __slots__ = (
+        "caller",
         "code",
         "failure",
         "keep",
+        "lease",
         "reading",
         "request_id",
         "route",
@@ -64,6 +68,8 @@ class Context:
         self.user_id: int | None = None
         self.write: WriteSession | None = None
         self.failure: BaseException | None = None
+        self.caller: Principal | None = None  # known by a valid token; the routes check it for themselves
+        self.lease: Lease | None = None
         self.keep = False  # whether the answer may be kept for its user
         self.reading = False  # whether the client's body is what is being waited for
         self.started = False
@@ -76,20 +82,31 @@ def context_of(scope: Scope) -> Context:
 
 
 class Ready(Protocol):
-    """What may answer before anything else is done; the messages to send, or None."""
+    """What may answer before anything else is done: start and body, the headers in a list of its own; or None."""
 
-    def at_once(self, scope: Scope, headers: Mapping[bytes, bytes], context: Context) -> Iterable[Message] | None: ...
+    def at_once(
+        self, scope: Scope, headers: Mapping[bytes, bytes], context: Context
+    ) -> tuple[Message, Message] | None: ...
 
 
 class Edge:
     """The outermost layer. Answers 413, 431, 500 and the deadline's 408 or 503 itself; passes the rest on."""
 
     def __init__(
-        self, app: ASGIApp, settings: HttpSettings, route_of: Callable[[Scope], str], ready: Ready | None = None
+        self,
+        app: ASGIApp,
+        settings: HttpSettings,
+        route_of: Callable[[Scope], str],
+        *,
+        tokens: Tokens,
+        limiter: Limiter | None = None,
+        ready: Ready | None = None,
     ) -> None:
         self._app = app
         self._settings = settings
         self._route_of = route_of
+        self._tokens = tokens
+        self._limiter = limiter
         self._ready = ready
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -99,12 +116,23 @@ class Edge:
         begun = perf_counter()
         headers = dict(scope["headers"])
         given = headers.get(b"x-request-id", b"")
-        request_id = given.decode() if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+        request_id = given.decode() if _REQUEST_ID.fullmatch(given) else telemetry.new_id()
         context = Context(request_id, telemetry.trace_id_of(headers.get(b"traceparent", b"").decode("latin-1")))
+        context.caller = self._tokens.caller(headers.get(b"authorization"))
+        if self._limiter is not None:
+            try:
+                user_id = context.caller.user_id if context.caller else None
+                context.lease = await self._limiter.take(scope, headers, user_id)
+            except Problem as problem:
+                await self._refuse(problem, scope, receive, _Reply(send, context))
+                self._observe(scope, scope["method"], context, perf_counter() - begun)
+                return
         if self._ready is not None and (answer := self._ready.at_once(scope, headers, context)) is not None:
-            reply = _Reply(send, context)
-            for message in answer:
-                await reply.refuse(message)
+            start, body = answer
+            context.status = start["status"]
+            start["headers"] += (*_FINISH, *_own_headers(context))
+            await send(start)
+            await send(body)
             self._observe(scope, "GET", context, perf_counter() - begun)
             return
         # Express, which the old clients were written against, takes a trailing slash and answers HEAD as GET.
@@ -176,7 +204,7 @@ class Edge:
     def _observe(self, scope: Scope, method: str, context: Context, duration_s: float) -> None:
         route = context.route if context.route != telemetry.UNMATCHED else self._route_of(scope)
         known_method = method if method in telemetry.METHODS else "_OTHER"
-        telemetry.REQUEST_DURATION.labels(route, known_method, str(context.status)).observe(duration_s)
+        telemetry.observe_request(route, known_method, context.status, duration_s)
         event: dict[str, Any] = {
             "http_route": route,
             "http_request_method": known_method,
@@ -191,7 +219,7 @@ class Edge:
         if context.failure is not None:
             log.error("request", **event, **logs.failure(context.failure))
         else:
-            log.info("request", **event)
+            logs.wide_event(event)
 
 
 def _too_late(context: Context) -> Problem:
@@ -230,13 +258,18 @@ class _Reply:
             headers = list(message["headers"])
             names = {name for name, _ in headers}
             headers += _SECURITY
-            headers.append((b"x-request-id", self.context.request_id.encode()))
+            headers += _own_headers(self.context)
             if _POLICY[0] not in names:
                 headers.append(_POLICY)
             if _NO_STORE[0] not in names:
                 headers.append(_NO_STORE)
             message = {**message, "headers": headers}
         await self._send(message)
+
+
+def _own_headers(context: Context) -> tuple[tuple[bytes, bytes], ...]:
+    own = (b"x-request-id", context.request_id.encode())
+    return (own,) if context.lease is None else (own, *headers_of(context.lease))
 
 
 def _bounded(receive: Receive, limit_bytes: int, context: Context) -> Callable[[], Awaitable[Message]]:

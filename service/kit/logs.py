@@ -1,18 +1,26 @@
 """JSON lines on stdout; one wide event a request. No header, body, query string or exception message is ever logged."""
 
+import asyncio
+import atexit
 import logging
 import sys
 import traceback
+from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from pydantic_core import to_json
+
+_TOGETHER_S: Final = 0.05
+_MOST_LINES: Final = 200
 
 
 def configure(level: str) -> None:
     """For the process, once: structlog for our events, and the libraries' log records in the same form."""
     threshold = logging.getLevelNamesMapping()[level.upper()]
+    _lines.on = threshold <= logging.INFO
+    atexit.register(flush)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -26,6 +34,45 @@ def configure(level: str) -> None:
     )
     logging.basicConfig(handlers=[_Records()], level=max(threshold, logging.WARNING), force=True)
     logging.getLogger("uvicorn").setLevel(max(threshold, logging.INFO))
+
+
+class _Lines:
+    """Finished lines, written together a few hundredths of a second later: a system call for each would be dearer than
+    the line. What is lost when a process is killed is what it wrote in that time.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: list[bytes] = []
+        self.on = True
+
+    def add(self, line: bytes) -> None:
+        if not self._waiting:
+            asyncio.get_running_loop().call_later(_TOGETHER_S, self.flush)
+        self._waiting.append(line)
+        if len(self._waiting) >= _MOST_LINES:
+            self.flush()
+
+    def flush(self) -> None:
+        lines, self._waiting = self._waiting, []
+        if lines:
+            sys.stdout.buffer.write(b"\n".join(lines) + b"\n")
+            sys.stdout.buffer.flush()
+
+
+_lines = _Lines()
+
+
+def wide_event(event: dict[str, Any]) -> None:
+    """The one line of an ordinary request, in the same form as every other and at a tenth of the cost."""
+    if _lines.on:
+        event["event"] = "request"
+        event["level"] = "info"
+        event["timestamp"] = f"{datetime.now(UTC).isoformat(timespec='microseconds')[:26]}Z"
+        _lines.add(to_json(event))
+
+
+def flush() -> None:
+    _lines.flush()
 
 
 def failure(error: BaseException) -> dict[str, Any]:

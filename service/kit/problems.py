@@ -25,6 +25,8 @@ class Problem(HTTPException):
     status: ClassVar[int]
     code: ClassVar[str]
     message: ClassVar[str]
+    # Where a registry names the problem; the others are named by their code.
+    type_uri: ClassVar[str | None] = None
 
     def __init__(
         self,
@@ -35,6 +37,7 @@ class Problem(HTTPException):
     ) -> None:
         super().__init__(self.status, message or self.message, headers)
         self.errors = tuple(errors)
+        self.extra: dict[str, Any] = {}
 
 
 class ValidationFailed(Problem):
@@ -148,13 +151,14 @@ def render(problem: Problem, *, path: str, trace_id: str) -> Response:
         "message": problem.detail,
         "code": problem.code,
         "errors": [error.model_dump() for error in problem.errors],
-        "type": f"urn:tasks:problem:{problem.code}",
+        "type": problem.type_uri or f"urn:tasks:problem:{problem.code}",
         "title": HTTPStatus(problem.status).phrase,
         "status": problem.status,
         "detail": problem.detail,
         # Percent-encoded, since a path may hold what no URI reference may (and what no log line should).
         "instance": quote(path, safe="/"),
     }
+    body |= problem.extra
     if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         body["traceId"] = trace_id
     return Response(to_json(body), problem.status, problem.headers, MEDIA_TYPE)
@@ -184,7 +188,7 @@ def documented(*problems: type[Problem]) -> dict[int | str, dict[str, Any]]:
                 "message": problem.message,
                 "code": problem.code,
                 "errors": [],
-                "type": f"urn:tasks:problem:{problem.code}",
+                "type": problem.type_uri or f"urn:tasks:problem:{problem.code}",
                 "title": phrase,
                 "status": problem.status,
                 "detail": problem.message,

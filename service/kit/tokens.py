@@ -14,7 +14,7 @@ from joserfc.errors import JoseError
 
 from service.kit.db import UserId
 from service.kit.keys import KeyFolder
-from service.kit.problems import NotSignedIn
+from service.kit.problems import NotSignedIn, Problem
 from service.kit.revocations import EVERY_EPOCH, Revocations
 from service.settings import Tokens as TokenSettings
 
@@ -68,6 +68,16 @@ class Tokens:
     def sign(self, claims: dict[str, Any]) -> str:
         key = self._folder.keys.signing
         return jwt.encode({"alg": _ALGORITHM, "kid": key.kid, "typ": _TYPE}, claims, key, algorithms=[_ALGORITHM])
+
+    def caller(self, authorization: bytes | None) -> Principal | None:
+        """Who a header speaks for, or None when it is missing or not valid: for what may not refuse, but may count."""
+        scheme, _, token = (authorization or b"").partition(b" ")
+        if scheme.lower() != b"bearer":
+            return None
+        try:
+            return self.verify(token.strip().decode("latin-1"))
+        except Problem:
+            return None
 
     def verify(self, token: str) -> Principal:
         """Raises :class:`NotSignedIn`, the same for every defect, and Unavailable until revocations are known."""

@@ -37,7 +37,7 @@ class ValkeyGoneError(Exception):
 class Valkey:
     """``on_invalid`` gets each tracked key that changed, or None when all did; ``on_lost`` ends every promise.
 
-    ``on_connect`` may make calls before anybody else can.
+    ``on_connect`` may make calls before anybody else can, and again at each heartbeat.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Valkey:
 
     @property
     def live(self) -> bool:
-        return self._wire is not None and not self._wire.suspect
+        return self._wire is not None and self._wire.usable
 
     def unread(self) -> bool:
         """Whether something has arrived that was not yet looked at: it may say that what is cached has changed."""
@@ -67,7 +67,7 @@ class Valkey:
     async def call(self, *commands: Command) -> list[Any]:
         """The replies, in one round trip. Raises :class:`ValkeyGoneError`, at the latest when the budget is spent."""
         wire = self._wire
-        if wire is None or wire.suspect:
+        if wire is None or not wire.usable:
             raise ValkeyGoneError
         return await wire.call(commands, self._settings.budget_s)
 
@@ -114,7 +114,7 @@ class Valkey:
             # Only keys that are asked for are tracked; what this process changes itself, it knows.
             tracking: Command = ("CLIENT", "TRACKING", "ON", "OPTIN", "NOLOOP")
             await wire.call((tracking, ("SUBSCRIBE", self._settings.channel)), _HANDSHAKE_S)
-            await self._on_connect(lambda *commands: wire.call(commands, _HANDSHAKE_S))
+            await self._settle(wire)
         except BaseException:
             wire.close()
             raise
@@ -125,12 +125,16 @@ class Valkey:
         while not wire.lost.is_set():
             try:
                 await wire.call((("PING",),), _SILENCE_S)
+                await self._settle(wire)  # a call can fail although the connection lives on
                 async with asyncio.timeout(_HEARTBEAT_S):
                     await wire.lost.wait()
             except TimeoutError:
                 continue
             except ValkeyGoneError:
                 return
+
+    async def _settle(self, wire: "_Wire") -> None:
+        await self._on_connect(lambda *commands: wire.call(commands, _HANDSHAKE_S))
 
 
 class _Batch:
@@ -186,6 +190,10 @@ class _Wire(asyncio.Protocol):
                 self._pushed(reply)
             else:
                 self._replied(reply)
+
+    @property
+    def usable(self) -> bool:
+        return not self.suspect and not self.lost.is_set()
 
     def unread(self) -> bool:
         return bool(self._poll.poll(0))

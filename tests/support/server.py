@@ -19,7 +19,7 @@ from tests.support.wait import wait_until
 ROOT = Path(__file__).parents[2]
 
 # A hash that costs a test nothing; how the real one is made has a test of its own.
-_CHEAP = {"TASKS_PASSWORDS_MEMORY_KIB": "8", "TASKS_PASSWORDS_PASSES": "1"}
+_CHEAP = {"TASKS_PASSWORDS_MEMORY_KIB": "8", "TASKS_PASSWORDS_PASSES": "1", "TASKS_LIMITS_ON": "false"}
 _LONGEST_END_S = 20.0
 # Compiled once a test run and not at each start, even where the sources may not hold bytecode.
 _BYTECODE = tempfile.TemporaryDirectory(prefix="tasks-test-bytecode-")

@@ -18,8 +18,7 @@ from service.kit.cache.instruments import LOAD, MISSES, STALE
 from service.kit.cache.store import Store
 from service.kit.cache.tier import Answer, Shelf
 from service.kit.edge import CONTEXT, Context
-from service.kit.problems import Problem
-from service.kit.tokens import Principal, Tokens
+from service.kit.tokens import Principal
 from service.kit.valkey import ValkeyGoneError
 
 _OK: Final = 200
@@ -59,13 +58,20 @@ class Rules:
         return rule
 
 
+@dataclass(slots=True, eq=False)
+class _Loading:
+    """A load under way. Nothing is read for it before its shelf is known."""
+
+    answer: asyncio.Future[Answer | None]
+    shelf: Shelf | None = None
+
+
 class Layer:
-    def __init__(self, app: ASGIApp, store: Store, tokens: Tokens, rules: Rules) -> None:
+    def __init__(self, app: ASGIApp, store: Store, rules: Rules) -> None:
         self._app = app
         self._store = store
-        self._tokens = tokens
         self._rules = rules
-        self._loading: dict[tuple[int, bytes], asyncio.Future[Answer | None]] = {}
+        self._loading: dict[tuple[int, bytes], _Loading] = {}
         self._renewing: set[asyncio.Task[None]] = set()
 
     def at_once(self, scope: Scope, headers: Mapping[bytes, bytes], context: Context) -> tuple[Message, Message] | None:
@@ -73,10 +79,10 @@ class Layer:
         rule = self._rules.of(scope["path"]) if scope["method"] == "GET" else None
         if rule is None or not self._store.on:
             return None
-        principal = self._principal(headers)
+        principal = context.caller
         if principal is None:
             return None
-        key = _key(scope)
+        key = _key(scope, principal)
         answer = self._store.find(principal.user_id, key)
         if answer is None:
             return None
@@ -92,29 +98,20 @@ class Layer:
         if rule is None or not self._store.on:
             await self._app(scope, receive, send)
             return
-        headers = dict(scope["headers"])
-        principal = self._principal(headers)
+        context: Context = scope[CONTEXT]
+        principal = context.caller
         if principal is None:
             await self._app(scope, receive, send)
             return
-        answer, capture = await self._shared(principal, _key(scope), rule, scope, receive)
+        answer, capture = await self._shared(principal, _key(scope, principal), rule, scope, receive)
         if answer is None and capture is None:
             await self._app(scope, receive, send)
             return
-        context: Context = scope[CONTEXT]
         context.user_id = principal.user_id
         context.route = rule.route
-        for message in messages(answer, headers.get(_CONDITION)) if answer else capture.messages if capture else ():
+        condition = next((value for name, value in scope["headers"] if name == _CONDITION), None)
+        for message in messages(answer, condition) if answer else capture.messages if capture else ():
             await send(message)
-
-    def _principal(self, headers: Mapping[bytes, bytes]) -> Principal | None:
-        scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
-        if scheme.lower() != b"bearer":
-            return None
-        try:
-            return self._tokens.verify(token.strip().decode("latin-1"))
-        except Problem:
-            return None  # the route says it properly
 
     async def _shared(
         self, principal: Principal, key: bytes, rule: Rule, scope: Scope, receive: Receive
@@ -124,14 +121,16 @@ class Layer:
         An answer for all, or what the route said to this caller alone, or neither: then ask the route.
         """
         name = (principal.user_id, key)
-        under_way = self._loading.get(name)
-        if under_way is not None:
-            return await asyncio.shield(under_way), None
-        future: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
-        self._loading[name] = future
+        loading = None
         kept = None
         try:
-            shelf = await self._store.shelf(principal.user_id)
+            await self._store.catch_up()
+            under_way = self._loading.get(name)
+            # Who comes after a write must not wait for a load that read before it.
+            if under_way is not None and (under_way.shelf is None or self._store.holds(under_way.shelf)):
+                return await asyncio.shield(under_way.answer), None
+            loading = self._loading[name] = _Loading(asyncio.get_running_loop().create_future())
+            shelf = loading.shelf = await self._store.shelf(principal.user_id)
             kept = shelf.answers.get(key)
             if kept is None or kept.stale_at <= time.monotonic():
                 kept = await self._store.fetch(shelf, key)
@@ -143,8 +142,8 @@ class Layer:
         else:
             return answer, capture
         finally:
-            del self._loading[name]
-            future.set_result(kept)
+            if loading is not None:
+                self._loaded(name, loading, kept)
 
     async def _load(
         self, shelf: Shelf, key: bytes, rule: Rule, scope: Scope, receive: Receive
@@ -172,24 +171,27 @@ class Layer:
         name = (principal.user_id, key)
         if name in self._loading:
             return
-        future: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
-        self._loading[name] = future
+        loading = self._loading[name] = _Loading(asyncio.get_running_loop().create_future())
 
         async def renew() -> None:
             kept = None
             try:
-                shelf = await self._store.shelf(principal.user_id)
+                shelf = loading.shelf = await self._store.shelf(principal.user_id)
                 inner = {**scope, CONTEXT: Context("", "")}
                 _, kept, _ = await self._load(shelf, key, rule, inner, _nothing)
             except ValkeyGoneError:
                 pass
             finally:
-                del self._loading[name]
-                future.set_result(kept)
+                self._loaded(name, loading, kept)
 
         task = asyncio.create_task(renew())
         self._renewing.add(task)
         task.add_done_callback(self._renewing.discard)
+
+    def _loaded(self, name: tuple[int, bytes], loading: _Loading, kept: Answer | None) -> None:
+        if self._loading.get(name) is loading:
+            del self._loading[name]
+        loading.answer.set_result(kept)
 
     def _answer(self, rule: Rule, capture: "_Capture") -> Answer:
         fresh_until = self._store.expires_at(rule.fresh_s)
@@ -229,10 +231,11 @@ def messages(answer: Answer, condition: bytes | None) -> tuple[Message, Message]
     return {"type": _START, "status": _OK, "headers": list(answer.headers)}, {"type": _BODY, "body": answer.body}
 
 
-def _key(scope: Scope) -> bytes:
+def _key(scope: Scope, principal: Principal) -> bytes:
+    """With the epoch of the caller's role: whoever's role changed has other answers, though nobody wrote here."""
     path: str = scope["path"]
     query: bytes = scope["query_string"]
-    return path.encode() + b"?" + query if query else path.encode()
+    return b"%d %b?%b" % (principal.epoch, path.encode(), query)
 
 
 async def _nothing() -> Message:

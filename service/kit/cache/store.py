@@ -6,6 +6,8 @@ the old name again; in each process, since Valkey tells all who asked for the na
 """
 
 import asyncio
+import contextlib
+import itertools
 import random
 import secrets
 import time
@@ -28,6 +30,7 @@ _LOAD_LOCK_MS: Final = 2_000
 _LOAD_WAIT_S: Final = 0.2
 _LOAD_POLL_S: Final = 0.005
 _MOST_OWED: Final = 100_000
+_SETTLED_AT_ONCE: Final = 500
 _TRIES: Final = 3
 
 log = structlog.get_logger()
@@ -47,8 +50,10 @@ class Store:
         self._settings = settings
         self._tier = Tier(settings.local_bytes)
         self._asking: dict[int, list[_Asking]] = {}
-        # Users who wrote while Valkey was away: others may hold old answers of theirs, and have to be told.
-        self._owed: set[int] = set()
+        # Users who wrote while Valkey was away: others may hold old answers of theirs, and have to be told. Until then
+        # their generation is not asked for here. The number tells a second debt from the first.
+        self._owed: dict[int, int] = {}
+        self._debts = itertools.count()
         self._valkey: Valkey | None = None
 
     def attach(self, valkey: Valkey) -> None:
@@ -68,12 +73,23 @@ class Store:
         HITS.labels("process", answer.kind).inc()
         return answer
 
+    async def catch_up(self) -> None:
+        """All that Valkey had sent when this was called is known when it returns. Raises :class:`ValkeyGoneError`."""
+        valkey = self._attached()
+        if valkey.unread():
+            await valkey.call(("PING",))
+
+    def holds(self, shelf: Shelf) -> bool:
+        """Whether its generation still holds, as far as this process has heard."""
+        return self._tier.holds(shelf)
+
     async def shelf(self, user_id: int) -> Shelf:
         """The user's shelf of the generation that holds now. Raises :class:`ValkeyGoneError`."""
         valkey = self._attached()
-        if valkey.unread():
-            await valkey.call(("PING",))  # what has arrived before the reply has then been read
+        await self.catch_up()
         for _ in range(_TRIES):
+            if user_id in self._owed:
+                break
             shelf = self._tier.shelf(user_id)
             if shelf is not None:
                 return shelf
@@ -144,23 +160,26 @@ class Store:
             self._tier.drop(user_id)
         if self._valkey is None or not users:
             return
+        told = False
         try:
-            await self._valkey.call(*(_renew(user_id) for user_id in users))
-            # Valkey sends what it owes to others before it reads this: the reply comes after their invalidations left.
-            await self._valkey.call(("PING",))
-        except ValkeyGoneError:
-            if len(self._owed) < _MOST_OWED:
-                self._owed.update(users)
+            with contextlib.suppress(ValkeyGoneError):
+                await self._valkey.call(*(_renew(user_id) for user_id in users))
+                # Valkey sends what it owes to others before it reads this: the reply comes after their invalidations
+                # left.
+                await self._valkey.call(("PING",))
+                told = True
+        finally:
+            if not told:  # a request that is cancelled meanwhile owes it too
+                self._owe(users)
 
     async def settle(self, call: Call) -> None:
-        """Before the connection is used again: what is owed to the others."""
-        owed, self._owed = self._owed, set()
-        try:
-            for user_id in owed:
-                await call(_renew(user_id))
-        except ValkeyGoneError:
-            self._owed |= owed
-            raise
+        """Before the connection is used again, and from time to time: what is owed to the others."""
+        while self._owed:
+            debts = dict(itertools.islice(self._owed.items(), _SETTLED_AT_ONCE))
+            await call(*(_renew(user_id) for user_id in debts))
+            for user_id, debt in debts.items():
+                if self._owed.get(user_id) == debt:
+                    del self._owed[user_id]
 
     def invalid(self, key: bytes | None) -> None:
         """Valkey says that a generation has ended, or (None) that it knows nothing any more."""
@@ -178,6 +197,13 @@ class Store:
             for one in asking:
                 one.overtaken = True
         self._tier.clear()
+
+    def _owe(self, users: Iterable[int]) -> None:
+        for user_id in users:
+            self._owed.pop(user_id, None)
+            self._owed[user_id] = next(self._debts)
+            if len(self._owed) > _MOST_OWED:
+                del self._owed[next(iter(self._owed))]  # the oldest: others' answers from before it have ended soonest
 
     def _overtake(self, user_id: int) -> None:
         for one in self._asking.get(user_id, ()):
@@ -202,18 +228,22 @@ def _pack(answer: Answer) -> bytes:
     return to_json(head) + b"\n" + answer.body
 
 
-def _unpack(packed: bytes) -> Answer:
+def _unpack(packed: bytes) -> Answer | None:
+    """None for what another version of the service wrote in another form."""
     head, _, body = packed.partition(b"\n")
-    kind, etag, fresh, until, headers = from_json(head)
     offset = time.monotonic() - time.time()
-    return Answer(
-        kind=kind,
-        etag=etag.encode(),
-        headers=tuple((name.encode(), value.encode()) for name, value in headers),
-        body=body,
-        stale_at=fresh + offset,
-        expires_at=until + offset,
-    )
+    try:
+        kind, etag, fresh, until, headers = from_json(head)
+        return Answer(
+            kind=kind,
+            etag=etag.encode("latin-1"),
+            headers=tuple((name.encode("latin-1"), value.encode("latin-1")) for name, value in headers),
+            body=body,
+            stale_at=fresh + offset,
+            expires_at=until + offset,
+        )
+    except (ValueError, TypeError, AttributeError):
+        return None
 
 
 def _name(user_id: int) -> bytes:

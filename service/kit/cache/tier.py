@@ -8,6 +8,8 @@ from service.kit.cache.instruments import BYTES, EVICTED
 
 # What an entry costs beside its body: its headers, its key, the objects themselves (measured with tracemalloc: 900).
 _OVERHEAD_BYTES: Final = 1000
+# What a user costs who has no entry yet (measured likewise: 520): many who only ask in vain must not go uncounted.
+_SHELF_BYTES: Final = 600
 # One user's inventive queries must not drive out everybody else's answers.
 _MOST_OF_USER: Final = 64
 
@@ -22,10 +24,6 @@ class Answer:
     body: bytes
     stale_at: float  # both by time.monotonic; from here on it is served only while a newer one is being loaded
     expires_at: float
-
-    @property
-    def size_bytes(self) -> int:
-        return len(self.body) + _OVERHEAD_BYTES
 
 
 @dataclass(slots=True, eq=False)
@@ -66,24 +64,25 @@ class Tier:
         if shelf is None or shelf.generation != generation:
             self.drop(user_id)
             shelf = self._shelves[user_id] = Shelf(user_id, generation)
+            self._grow(shelf, _SHELF_BYTES)
+            self._trim()
         return shelf
 
+    def holds(self, shelf: Shelf) -> bool:
+        return self._shelves.get(shelf.user_id) is shelf
+
     def put(self, shelf: Shelf, key: bytes, answer: Answer) -> None:
-        if self._shelves.get(shelf.user_id) is not shelf or answer.size_bytes > self._limit_bytes:
+        if not self.holds(shelf) or _cost_bytes(key, answer) > self._limit_bytes:
             return
         old = shelf.answers.pop(key, None)
         if len(shelf.answers) >= _MOST_OF_USER:
             first = next(iter(shelf.answers))
             dropped = shelf.answers.pop(first)
-            self._grow(shelf, -dropped.size_bytes)
+            self._grow(shelf, -_cost_bytes(first, dropped))
             EVICTED.labels("process", dropped.kind).inc()
         shelf.answers[key] = answer
-        self._grow(shelf, answer.size_bytes - (old.size_bytes if old else 0))
-        while self._size_bytes > self._limit_bytes:
-            _, oldest = self._shelves.popitem(last=False)
-            self._grow(oldest, -oldest.size_bytes)
-            for kept in oldest.answers.values():
-                EVICTED.labels("process", kept.kind).inc()
+        self._grow(shelf, _cost_bytes(key, answer) - (_cost_bytes(key, old) if old else 0))
+        self._trim()
 
     def drop(self, user_id: int) -> None:
         shelf = self._shelves.pop(user_id, None)
@@ -99,3 +98,14 @@ class Tier:
         shelf.size_bytes += by_bytes
         self._size_bytes += by_bytes
         BYTES.set(self._size_bytes)
+
+    def _trim(self) -> None:
+        while self._size_bytes > self._limit_bytes:
+            _, oldest = self._shelves.popitem(last=False)
+            self._grow(oldest, -oldest.size_bytes)
+            for kept in oldest.answers.values():
+                EVICTED.labels("process", kept.kind).inc()
+
+
+def _cost_bytes(key: bytes, answer: Answer) -> int:
+    return len(key) + len(answer.body) + _OVERHEAD_BYTES

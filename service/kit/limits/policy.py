@@ -1,0 +1,57 @@
+"""Who may ask how often."""
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+from pydantic import BeforeValidator
+from pydantic_settings import NoDecode
+
+_FORM: Final = re.compile(r"([1-9][0-9]{0,8})/([1-9][0-9]{0,5})", re.ASCII)
+# The window moves in steps of this share of it. Fewer steps are cheaper and hold back more of the quota.
+SLOTS: Final = 20
+# What a process takes ahead, as a share of the quota: what three processes hold unused at once is 6 % of it.
+_BATCH_SHARE: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """``count`` requests in any ``window_s`` seconds; written ``count/window_s`` in a setting."""
+
+    count: int
+    window_s: int
+
+    @property
+    def slot_s(self) -> float:
+        return self.window_s / SLOTS
+
+    @property
+    def batch(self) -> int:
+        """How many are leased at once: one request in so many asks Valkey."""
+        return max(1, self.count // _BATCH_SHARE)
+
+
+def _parsed(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    match = _FORM.fullmatch(value)
+    if match is None:
+        raise ValueError("must be COUNT/SECONDS, such as 100/900")
+    return Quota(int(match[1]), int(match[2]))
+
+
+QuotaSetting = Annotated[Quota, NoDecode, BeforeValidator(_parsed)]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """``closed`` says what happens while nobody can count for all processes: refuse, or count within the process."""
+
+    name: str
+    quota: Quota
+    closed: bool = False
+
+    @property
+    def header(self) -> bytes:
+        """draft-ietf-httpapi-ratelimit-headers"""
+        return f'"{self.name}";q={self.quota.count};w={self.quota.window_s}'.encode()

@@ -1,0 +1,87 @@
+"""No window of its length holds more than the quota, wherever it begins and however the requests come."""
+
+import random
+from collections import deque
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+
+from service.kit.limits.address import Addresses
+from service.kit.limits.limiter import Limiter, Policies, TooManyRequests
+from service.kit.limits.policy import Policy, Quota, QuotaSetting
+from service.settings import Settings
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def limiter(quota: Quota, clock: Clock) -> Limiter:
+    policy = Policy("read", quota)
+    policies = Policies(
+        credentials=policy,
+        read=policy,
+        write=policy,
+        anonymous=policy,
+        credential_paths=frozenset(),
+        exempt_paths=frozenset({"/health/live"}),
+    )
+    return Limiter(policies, Addresses((), 1), None, clock)
+
+
+async def allowed(limiter: Limiter, path: str = "/api/v1/tasks") -> bool:
+    try:
+        await limiter.take({"path": path, "method": "GET", "client": ("192.0.2.1", 1)}, {}, 7)
+    except TooManyRequests:
+        return False
+    return True
+
+
+@settings(max_examples=40, derandomize=True, deadline=None)
+@given(seed=st.integers(0, 2**32), count=st.sampled_from([1, 3, 100, 500]), window=st.sampled_from([1, 60, 900]))
+async def test_no_window_holds_more_than_the_quota(seed: int, count: int, window: int) -> None:
+    clock, quota = Clock(), Quota(count, window)
+    one = limiter(quota, clock)
+    generator = random.Random(seed)
+    passed: deque[float] = deque()
+    for _ in range(1500):
+        # From a flood to one request in many seconds, changing all the time.
+        clock.now += generator.expovariate(generator.choice([0.2, 1, 5, 50]) * count / window)
+        if await allowed(one):
+            passed.append(clock.now)
+            while passed[0] <= clock.now - window:
+                passed.popleft()
+            assert len(passed) <= count
+
+
+async def test_the_whole_quota_can_be_used_at_once_and_again_later() -> None:
+    clock = Clock()
+    one = limiter(Quota(100, 900), clock)
+    assert sum([await allowed(one) for _ in range(150)]) == 100
+    clock.now += 900 * 1.15  # a window, and the two slots that the count is on the safe side
+    assert sum([await allowed(one) for _ in range(150)]) == 100
+
+
+async def test_health_is_never_limited() -> None:
+    one = limiter(Quota(1, 900), Clock())
+    assert all([await allowed(one, "/health/live") for _ in range(10)])
+
+
+def test_a_quota_is_written_as_count_and_seconds() -> None:
+    adapter: TypeAdapter[Quota] = TypeAdapter(QuotaSetting)
+    assert adapter.validate_python("100/900") == Quota(100, 900)
+    for wrong in ("100", "0/60", "100/0", "-1/60", "a/b", "100/900/1", ""):
+        with pytest.raises(ValidationError, match="COUNT/SECONDS"):
+            adapter.validate_python(wrong)
+
+
+def test_the_environment_sets_a_quota(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TASKS_DATABASE_URL", "postgresql://tasks@127.0.0.1/tasks")
+    monkeypatch.setenv("TASKS_LIMITS_READ", "7/30")
+    assert Settings().limits.read == Quota(7, 30)
