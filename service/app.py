@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Scope
 
 from service import __version__, health, openapi
 from service.auth import routes as auth
-from service.kit import logs, problems, upkeep, validation
+from service.kit import logs, problems, tracing, upkeep, validation
 from service.kit.access import Parts
 from service.kit.answers import answer
 from service.kit.cache.layer import Layer, Rule, Rules
@@ -97,6 +97,7 @@ def build_parts(settings: Settings) -> Parts:
         revocations=revocations,
         store=store,
         valkey=valkey,
+        tracing=tracing.configured(),
         tokens=Tokens(settings.tokens, folder, revocations),
         passwords=Passwords(settings.passwords),
         cursors=Cursors(folder.derive("cursors")),
@@ -159,6 +160,7 @@ def wrapped(api: FastAPI, settings: Settings) -> ASGIApp:
         _route_of(api),
         tokens=parts.tokens,
         limiter=_limiter(settings, parts.valkey) if settings.limits.on else None,
+        tracing=parts.tracing,
         ready=layer,
     )
     return Cors(edge, settings.cors.origins)
@@ -205,6 +207,8 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
         gauges.unregister()
         logs.flush()
         parts.passwords.close()
+        if parts.tracing is not None:
+            await asyncio.to_thread(parts.tracing.close)
         await parts.db.close()
 
 

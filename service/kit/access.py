@@ -18,6 +18,7 @@ from service.kit.passwords import Passwords
 from service.kit.problems import Forbidden, NotSignedIn
 from service.kit.revocations import Revocations
 from service.kit.tokens import Principal, Tokens
+from service.kit.tracing import Tracing
 from service.kit.valkey import Valkey
 from service.settings import Settings
 
@@ -32,6 +33,7 @@ class Parts:
     revocations: Revocations
     store: Store
     valkey: Valkey | None
+    tracing: Tracing | None
     tokens: Tokens
     passwords: Passwords
     cursors: Cursors

@@ -11,6 +11,7 @@ from typing import Any, Final, LiteralString, NewType, NoReturn, Self
 import psycopg
 from psycopg.conninfo import make_conninfo
 
+from service.kit import tracing
 from service.kit.pool import Connection, Pool, PoolExhaustedError
 from service.kit.problems import OutcomeUnknown, Unavailable
 from service.settings import Database as DatabaseSettings
@@ -161,7 +162,12 @@ class Database:
 
 async def _fetch(connection: Connection, query: LiteralString, parameters: Sequence[Any]) -> list[Row]:
     # Prepared: parsed and planned once a connection. Binary: numbers and times need no parsing here.
-    cursor = await connection.execute(query, parameters, prepare=True, binary=True)
+    if tracing.is_sampled():
+        # The text holds no value: those are parameters, which stay out of traces as they stay out of logs.
+        with tracing.spanning("postgresql", db_system_name="postgresql", db_query_text=" ".join(query.split())):
+            cursor = await connection.execute(query, parameters, prepare=True, binary=True)
+    else:
+        cursor = await connection.execute(query, parameters, prepare=True, binary=True)
     return await cursor.fetchall() if cursor.description is not None else []
 
 

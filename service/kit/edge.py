@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.kit import logs, problems, telemetry
+from service.kit import logs, problems, telemetry, tracing
 from service.kit.cancellation import give_up
 from service.kit.db import WriteSession
 from service.kit.limits.limiter import Lease, Limiter, headers_of
@@ -24,6 +24,7 @@ from service.kit.problems import (
     Unavailable,
 )
 from service.kit.tokens import Principal, Tokens
+from service.kit.tracing import Sampled, Tracing
 from service.settings import Http as HttpSettings
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
@@ -43,6 +44,7 @@ class Context:
     """What one request learns on its way; the wide event at its end."""
 
     __slots__ = (
+        "begun",
         "caller",
         "code",
         "failure",
@@ -51,6 +53,7 @@ class Context:
         "reading",
         "request_id",
         "route",
+        "sampled",
         "started",
         "status",
         "timed_out",
@@ -60,6 +63,7 @@ class Context:
     )
 
     def __init__(self, request_id: str, trace_id: str) -> None:
+        self.begun = perf_counter()
         self.request_id = request_id
         self.trace_id = trace_id
         self.route = telemetry.UNMATCHED
@@ -70,6 +74,7 @@ class Context:
         self.failure: BaseException | None = None
         self.caller: Principal | None = None  # known by a valid token; the routes check it for themselves
         self.lease: Lease | None = None
+        self.sampled: Sampled | None = None
         self.keep = False  # whether the answer may be kept for its user
         self.reading = False  # whether the client's body is what is being waited for
         self.started = False
@@ -100,6 +105,7 @@ class Edge:
         *,
         tokens: Tokens,
         limiter: Limiter | None = None,
+        tracing: Tracing | None = None,
         ready: Ready | None = None,
     ) -> None:
         self._app = app
@@ -107,17 +113,34 @@ class Edge:
         self._route_of = route_of
         self._tokens = tokens
         self._limiter = limiter
+        self._tracing = tracing
         self._ready = ready
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        begun = perf_counter()
         headers = dict(scope["headers"])
         given = headers.get(b"x-request-id", b"")
         request_id = given.decode() if _REQUEST_ID.fullmatch(given) else telemetry.new_id()
-        context = Context(request_id, telemetry.trace_id_of(headers.get(b"traceparent", b"").decode("latin-1")))
+        traceparent = headers.get(b"traceparent", b"").decode("latin-1")
+        sampled = self._tracing.begin(traceparent, scope["method"]) if self._tracing is not None else None
+        if sampled is None:
+            context = Context(request_id, telemetry.trace_id_of(traceparent))
+            await self._answer(scope, headers, receive, send, context)
+            return
+        context = Context(request_id, sampled.trace_id)
+        context.sampled = sampled
+        with tracing.within(sampled):
+            await self._answer(scope, headers, receive, send, context)
+
+    async def _answer(
+        self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send, context: Context
+    ) -> None:
+        if _head_bytes(scope) > self._settings.header_limit_bytes:
+            await self._refuse(HeadersTooLarge(), scope, receive, _Reply(send, context))
+            self._observe(scope, scope["method"], context)
+            return
         context.caller = self._tokens.caller(headers.get(b"authorization"))
         if self._limiter is not None:
             try:
@@ -125,15 +148,17 @@ class Edge:
                 context.lease = await self._limiter.take(scope, headers, user_id)
             except Problem as problem:
                 await self._refuse(problem, scope, receive, _Reply(send, context))
-                self._observe(scope, scope["method"], context, perf_counter() - begun)
+                self._observe(scope, scope["method"], context)
                 return
         if self._ready is not None and (answer := self._ready.at_once(scope, headers, context)) is not None:
+            if context.sampled is not None:
+                context.sampled.child("cache", {"tasks.cache.tier": "process"}).end()
             start, body = answer
             context.status = start["status"]
             start["headers"] += (*_FINISH, *_own_headers(context))
             await send(start)
             await send(body)
-            self._observe(scope, "GET", context, perf_counter() - begun)
+            self._observe(scope, "GET", context)
             return
         # Express, which the old clients were written against, takes a trailing slash and answers HEAD as GET.
         path = scope["path"]
@@ -148,15 +173,10 @@ class Edge:
             await self._guarded(inner, headers, receive, _Reply(send, context))
         finally:
             telemetry.ACTIVE_REQUESTS.dec()
-            self._observe(inner, scope["method"], context, perf_counter() - begun)
+            self._observe(inner, scope["method"], context)
 
     async def _guarded(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, reply: "_Reply") -> None:
         context = reply.context
-        target_bytes = len(scope.get("raw_path") or b"") + len(scope["query_string"])
-        header_bytes = sum(len(name) + len(value) + 4 for name, value in scope["headers"])
-        if target_bytes + header_bytes > self._settings.header_limit_bytes:
-            await self._refuse(HeadersTooLarge(), scope, receive, reply)
-            return
         length = headers.get(b"content-length", b"")
         if length.isdigit() and int(length[:20]) > self._settings.body_limit_bytes:
             await self._refuse(BodyTooLarge(), scope, receive, reply)
@@ -201,7 +221,8 @@ class Edge:
         response = problems.render(problem, path=scope["path"], trace_id=context.trace_id)
         await response(scope, receive, reply.refuse)
 
-    def _observe(self, scope: Scope, method: str, context: Context, duration_s: float) -> None:
+    def _observe(self, scope: Scope, method: str, context: Context) -> None:
+        duration_s = perf_counter() - context.begun
         route = context.route if context.route != telemetry.UNMATCHED else self._route_of(scope)
         known_method = method if method in telemetry.METHODS else "_OTHER"
         telemetry.observe_request(route, known_method, context.status, duration_s)
@@ -216,6 +237,8 @@ class Edge:
         }
         if context.code is not None:
             event["code"] = context.code
+        if context.sampled is not None:
+            context.sampled.end(route, context.status)
         if context.failure is not None:
             log.error("request", **event, **logs.failure(context.failure))
         else:
@@ -265,6 +288,13 @@ class _Reply:
                 headers.append(_NO_STORE)
             message = {**message, "headers": headers}
         await self._send(message)
+
+
+def _head_bytes(scope: Scope) -> int:
+    head = len(scope.get("raw_path") or b"") + len(scope["query_string"])
+    for name, value in scope["headers"]:
+        head += len(name) + len(value) + 4
+    return head
 
 
 def _own_headers(context: Context) -> tuple[tuple[bytes, bytes], ...]:

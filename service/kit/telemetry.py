@@ -39,11 +39,16 @@ def observe_request(route: str, method: str, status: int, duration_s: float) -> 
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 
 
+def is_traceparent(traceparent: str) -> bool:
+    """W3C Trace Context, version 00."""
+    match = _TRACEPARENT.fullmatch(traceparent)
+    return match is not None and match[1] != "0" * 32 and match[2] != "0" * 16
+
+
 def trace_id_of(traceparent: str | None) -> str:
-    """The caller's trace id (W3C Trace Context), or a new one when there is none or it is not valid."""
-    match = _TRACEPARENT.fullmatch(traceparent or "")
-    if match and match[1] != "0" * 32 and match[2] != "0" * 16:
-        return match[1]
+    """The caller's trace id, or a new one when there is none or it is not valid."""
+    if traceparent and is_traceparent(traceparent):
+        return traceparent[3:35]
     return new_id()
 
 

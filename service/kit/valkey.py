@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import hiredis
 import structlog
 
+from service.kit import tracing
 from service.settings import Valkey as ValkeySettings
 
 _HANDSHAKE_S: Final = 1.0
@@ -69,6 +70,10 @@ class Valkey:
         wire = self._wire
         if wire is None or not wire.usable:
             raise ValkeyGoneError
+        if tracing.is_sampled():
+            words = " ".join(str(command[0]) for command in commands)
+            with tracing.spanning("valkey", db_system_name="valkey", db_operation_name=words):
+                return await wire.call(commands, self._settings.budget_s)
         return await wire.call(commands, self._settings.budget_s)
 
     def cast(self, command: Command) -> None:

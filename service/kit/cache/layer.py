@@ -25,6 +25,8 @@ _OK: Final = 200
 _START: Final = "http.response.start"
 _BODY: Final = "http.response.body"
 _CONDITION: Final = b"if-none-match"
+# Who sends more goes the long way, where the limit on headers is. The headers of a browser are some 1,500 bytes.
+_MOST_HEADER_BYTES: Final = 8 * 1024
 _ETAG: Final = b"etag"
 
 
@@ -84,7 +86,7 @@ class Layer:
             return None
         key = _key(scope, principal)
         answer = self._store.find(principal.user_id, key)
-        if answer is None:
+        if answer is None or sum([len(name) + len(value) for name, value in scope["headers"]]) > _MOST_HEADER_BYTES:
             return None
         if answer.stale_at <= time.monotonic():
             STALE.labels(answer.kind).inc()
@@ -155,7 +157,12 @@ class Layer:
         context.keep = False
         # The condition of one caller must not become the answer of another.
         plain = [(name, value) for name, value in scope["headers"] if name != _CONDITION]
-        await self._app({**scope, "headers": plain}, receive, capture.send)
+        try:
+            await self._app({**scope, "headers": plain}, receive, capture.send)
+        except BaseException:
+            with contextlib.suppress(ValkeyGoneError):
+                await self._store.leave(shelf, key)  # nobody else shall wait for this
+            raise
         MISSES.labels(rule.kind).inc()
         LOAD.labels(rule.kind).observe(time.perf_counter() - begun)
         answer = self._answer(rule, capture) if capture.status == _OK else None
