@@ -143,6 +143,9 @@ class ProblemBody(BaseModel):
     detail: str
     instance: str
     traceId: str | None = Field(default=None, description="only on 5xx: what to quote to support")  # noqa: N815 (wire name)
+    violated_policies: list[str] | None = Field(
+        default=None, alias="violated-policies", description="only on 429: the policies whose quota is used up"
+    )
 
 
 def render(problem: Problem, *, path: str, trace_id: str) -> Response:

@@ -40,6 +40,7 @@ async def process(postgres: Postgres, template: str, token_folder: Path) -> Asyn
             "database": postgres.settings(name),
             "tokens": Tokens(folder=token_folder),
             "passwords": {"memory_kib": 8, "passes": 1},
+            "limits": {"on": False},
         }
     )
     async with running(settings) as client:

@@ -103,7 +103,7 @@ def test_what_a_client_sends_is_closed_and_what_it_gets_is_complete(openapi_docu
             assert schemas[body]["additionalProperties"] is False, name
     for name in ("Data_TaskList_", "Data_OneTaskWithOwner_", "DoneWith_Registered_", "Done", "TaskOut", "Problem"):
         optional = set(schemas[name]["properties"]) - set(schemas[name]["required"])
-        assert optional <= {"traceId"}, name
+        assert optional <= {"traceId", "violated-policies"}, name
     assert schemas["PreferencesBody"]["properties"]["pageSize"]["anyOf"][0]["maximum"] == 100
     assert "default" not in json.dumps(schemas["UpdateTask"])
 

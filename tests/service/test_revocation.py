@@ -42,6 +42,7 @@ async def three(postgres: Postgres, template: str, tmp_path_factory: pytest.Temp
             "database": postgres.settings("fleet"),
             "tokens": Tokens(folder=folder / "tokens"),
             "passwords": {"memory_kib": 8, "passes": 1},
+            "limits": {"on": False},
         }
     )
     async with fleet(settings.database, folder, 3) as processes:
