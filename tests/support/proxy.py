@@ -1,19 +1,25 @@
-"""A TCP proxy that stands between the service and PostgreSQL and fails as networks do."""
+"""A TCP proxy that stands between the service and one of its servers and fails as networks do."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final
+from typing import Final, Protocol
 
 from pydantic import SecretStr
 
 from service.settings import Database
 from tests.support.net import free_port
-from tests.support.postgres import Postgres
 
 _COMMIT: Final = b"COMMIT"
+
+
+class Listening(Protocol):
+    """A server on loopback."""
+
+    @property
+    def port(self) -> int: ...
 
 
 class AtCommit(Enum):
@@ -39,11 +45,12 @@ class _Link:
 
 
 class Proxy:
-    """``at_commit`` arms one fault; ``held`` makes a network that delivers nothing."""
+    """``at_commit`` arms one fault; ``held`` makes a network that delivers nothing, ``late_s`` one that is slow."""
 
-    def __init__(self, port: int, target: Postgres) -> None:
+    def __init__(self, port: int, target: Listening) -> None:
         self.port = port
         self.at_commit: AtCommit | None = None
+        self.late_s = 0.0  # what an answer needs longer
         self._target = target
         self._links: set[_Link] = set()
         self._held = False
@@ -114,12 +121,14 @@ class Proxy:
                     link.flows.clear()
                     link.answer = None
                 await link.flows.wait()
+                if self.late_s:
+                    await asyncio.sleep(self.late_s)
                 link.here.write(chunk)
         link.cut()
 
 
 @asynccontextmanager
-async def proxied(target: Postgres) -> AsyncIterator[Proxy]:
+async def proxied(target: Listening) -> AsyncIterator[Proxy]:
     proxy = Proxy(free_port(), target)
     tasks: set[asyncio.Task[None]] = set()
 
