@@ -59,6 +59,7 @@ async def test_writes_beyond_the_pool_are_refused_at_once_while_all_else_goes_on
     async with running(changed(settings, database={"write_pool_size": 2, "pool_timeout_s": 0.1})) as client:
         user = await client.user()
         tasks = [(await client.task(user))["id"] for _ in range(3)]
+        await until(lambda: quiet(client), "what a process does at its start is done")
         with locked(settings, *tasks[:2]) as holder:
             held = [asyncio.create_task(finish(client, user, task)) for task in tasks[:2]]
             await waiting(sql, 2)
