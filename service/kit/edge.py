@@ -145,7 +145,7 @@ class Edge:
         if self._limiter is not None:
             try:
                 user_id = context.caller.user_id if context.caller else None
-                context.lease = await self._limiter.take(scope, headers, user_id)
+                context.lease = await self._limiter.take(scope, user_id)
             except Problem as problem:
                 await self._refuse(problem, scope, receive, _Reply(send, context))
                 self._observe(scope, scope["method"], context)

@@ -1,6 +1,6 @@
 """Whose address a request has: the peer's, unless the peer is a proxy of ours that says otherwise."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
@@ -23,13 +23,14 @@ class Addresses:
         self._hops = hops
         self._is_trusted = lru_cache(maxsize=1024)(self._find)
 
-    def of(self, scope: Scope, headers: Mapping[bytes, bytes]) -> str:
+    def of(self, scope: Scope) -> str:
         """What counts as one client: an IPv4 address, or the /64 of an IPv6 address, which one client has whole."""
         client = scope.get("client")
         peer = client[0] if client else ""
         if not self._trusted or not self._is_trusted(peer):
             return _subject(peer)
-        claimed = headers.get(_FORWARDED, b"")
+        # Several lines are one list (RFC 9110, 5.3): the last line alone could be the client's.
+        claimed = b",".join(value for name, value in scope["headers"] if name == _FORWARDED)
         entries = claimed[-_LONGEST:].decode("latin-1").split(",")
         if len(entries) < self._hops:
             return _subject(peer)

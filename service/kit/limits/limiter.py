@@ -8,7 +8,7 @@ who guesses passwords must not get a fresh quota from each process by waiting fo
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -96,13 +96,13 @@ class Limiter:
         self._local = LocalWindows(clock)
         self._leases: OrderedDict[tuple[str, str], Lease] = OrderedDict()
 
-    async def take(self, scope: Scope, headers: Mapping[bytes, bytes], user_id: int | None) -> Lease | None:
+    async def take(self, scope: Scope, user_id: int | None) -> Lease | None:
         """One request's worth. None where no policy holds. Raises :class:`TooManyRequests` or LimitsUnavailable."""
         policy = self._policies.of(scope, user_id)
         if policy is None:
             return None
         by_user = user_id is not None and policy is not self._policies.credentials
-        subject = f"u{user_id}" if by_user else self._addresses.of(scope, headers)
+        subject = f"u{user_id}" if by_user else self._addresses.of(scope)
         name = (policy.name, subject)
         now = self._clock()
         lease = self._leases.get(name)

@@ -3,13 +3,9 @@ import pytest
 from service.kit.limits.address import Addresses
 
 
-def scope(peer: str) -> dict[str, object]:
-    return {"client": (peer, 5000)}
-
-
-def of(peer: str, forwarded: str | None, *, trusted: tuple[str, ...] = ("127.0.0.0/8",), hops: int = 1) -> str:
-    headers = {} if forwarded is None else {b"x-forwarded-for": forwarded.encode()}
-    return Addresses(trusted, hops).of(scope(peer), headers)
+def of(peer: str, *forwarded: str, trusted: tuple[str, ...] = ("127.0.0.0/8",), hops: int = 1) -> str:
+    headers = [(b"x-forwarded-for", line.encode()) for line in forwarded]
+    return Addresses(trusted, hops).of({"client": (peer, 5000), "headers": headers})
 
 
 @pytest.mark.parametrize(
@@ -27,7 +23,11 @@ def of(peer: str, forwarded: str | None, *, trusted: tuple[str, ...] = ("127.0.0
     ],
 )
 def test_only_a_trusted_proxy_names_the_client(peer: str, forwarded: str | None, hops: int, expected: str) -> None:
-    assert of(peer, forwarded, hops=hops) == expected
+    assert of(peer, *([] if forwarded is None else [forwarded]), hops=hops) == expected
+
+
+def test_several_lines_are_one_list() -> None:
+    assert of("127.0.0.1", "198.51.100.7", "10.0.0.2", hops=2) == "198.51.100.7"
 
 
 def test_without_trusted_proxies_the_header_changes_nothing() -> None:

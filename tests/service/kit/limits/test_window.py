@@ -37,7 +37,7 @@ def limiter(quota: Quota, clock: Clock) -> Limiter:
 
 async def allowed(limiter: Limiter, path: str = "/api/v1/tasks") -> bool:
     try:
-        await limiter.take({"path": path, "method": "GET", "client": ("192.0.2.1", 1)}, {}, 7)
+        await limiter.take({"path": path, "method": "GET", "client": ("192.0.2.1", 1)}, 7)
     except TooManyRequests:
         return False
     return True
