@@ -12,8 +12,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from loadtests.cases import CASES, COMPARISONS, DEFAULT_CASES, Case, Comparison
+from loadtests.cases import CASES, COMPARISONS, DEFAULT_CASES, INSTRUCTIONS, PEERS, Case, Comparison
 from loadtests.driver import DRAIN_SECONDS, Plan, Report
+from loadtests.instructions import count, valgrind
 from loadtests.rig import Rig, Say, differences, rig
 from loadtests.servers import (
     HOST,
@@ -41,6 +42,7 @@ class Options:
     pool: int = 8
     seed: int = 1
     cases: Sequence[str] = DEFAULT_CASES
+    instructions: bool = False
 
     @property
     def comparisons(self) -> Sequence[Comparison]:
@@ -69,11 +71,14 @@ class Round:
 
 @dataclass
 class Result:
-    """All rounds by case and server, in the order of their numbers, and what was wrong with the rig."""
+    """All rounds by case and server, in the order of their numbers, what was wrong with the rig, and instructions a
+    request by server when they were counted.
+    """
 
     options: Options
     rounds: dict[str, dict[str, list[Round]]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    instructions: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -167,9 +172,17 @@ def run_case(running: Rig, case: Case, options: Options, result: Result, say: Sa
 def run(options: Options, say: Say) -> Result:
     """Brings everything up, measures each case and takes everything down again. ServerError when a part fails."""
     result = Result(options)
+    if options.instructions:
+        valgrind()
     cases = [case for case in CASES.values() if case.name in options.cases]
     peers = dict.fromkeys(name for case in cases for name in options.peers_of(case.name))
+    if options.instructions:
+        peers[INSTRUCTIONS.subject] = None
     with rig(list(peers), rows=options.rows, owners=options.owners, pool=options.pool, say=say) as running:
         for case in cases:
             run_case(running, case, options, result, say)
+        if options.instructions:
+            for name in (INSTRUCTIONS.subject, INSTRUCTIONS.peer):
+                say(f"counting instructions of {name}")
+                result.instructions[name] = count(running, CASES[INSTRUCTIONS.case], PEERS[name])
     return result

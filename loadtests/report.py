@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from loadtests.bench import Options, Result, Round
-from loadtests.cases import CASES, Comparison
+from loadtests.cases import CASES, INSTRUCTIONS, Comparison
 from loadtests.stats import Interval, Spread, paired_ratio, spread
 
 NEIGHBOURS_LIMIT = 0.10
@@ -38,7 +38,7 @@ def rows_of(result: Result) -> list[Row]:
     for comparison in result.options.comparisons:
         case = result.rounds.get(comparison.case, {})
         ours, theirs = case.get(comparison.subject, []), case.get(comparison.peer, [])
-        if not ours or not all(round_.report.answered and round_.cpu_ms for round_ in (*ours, *theirs)):
+        if not ours or not theirs or not all(round_.report.answered and round_.cpu_ms for round_ in (*ours, *theirs)):
             continue
         seed = result.options.seed
         speed = paired_ratio([r.report.rate_per_s for r in ours], [r.report.rate_per_s for r in theirs], seed=seed)
@@ -101,11 +101,22 @@ def to_json(result: Result) -> dict[str, object]:
             asdict(row.comparison) | {"speed": asdict(row.speed), "cpu": asdict(row.cpu), "verdict": row.verdict}
             for row in rows_of(result)
         ],
+        "instructions": instructions_of(result),
     }
 
 
 def ranged(value: Spread | Interval, form: str) -> str:
     return f"{value.median:{form}} ({value.low:{form}}..{value.high:{form}})"
+
+
+def instructions_of(result: Result) -> dict[str, object]:
+    """Empty when they were not counted. They are exact to 0.1 %, so one count has a verdict."""
+    if not result.instructions:
+        return {}
+    goal = INSTRUCTIONS.goal or 0.0
+    ratio = result.instructions[INSTRUCTIONS.subject] / result.instructions[INSTRUCTIONS.peer]
+    verdict = "met" if ratio <= goal else "missed"
+    return {"a_request": result.instructions, "ratio": ratio, "at_most": goal, "verdict": verdict}
 
 
 def intro(options: Options) -> str:
@@ -153,6 +164,13 @@ def to_text(result: Result) -> str:
         for row in rows_of(result)
     ]
     lines += ["", "times as fast, times as little CPU: median of the pairs (95 % interval)", *aligned(rows)]
+    if counted := instructions_of(result):
+        each = ", ".join(f"{name} {value:,.0f}" for name, value in result.instructions.items())
+        lines += [
+            "",
+            f"instructions a request of the {INSTRUCTIONS.case}, in process: {each}",
+            f"  ratio {counted['ratio']:.3f}, at most {INSTRUCTIONS.goal}: {counted['verdict']}",
+        ]
     lines += [f"note: {warning}" for warning in warnings_of(result)]
     if result.problems:
         lines += ["", "INVALID RIG: these figures prove nothing", *(f"  {problem}" for problem in result.problems)]

@@ -89,7 +89,8 @@ def a_round_measures_the_servers_own_cpu(running: Rig) -> None:
         assert measured.report.clean
         assert measured.report.answered == 40
         assert measured.cpu_ms > 0
-        assert measured.database_cpu_ms > 0
+        # What the product answers from its cache costs the database nothing.
+        assert measured.database_cpu_ms > 0 or server is running.servers["product"]
 
 
 PARTS = (
