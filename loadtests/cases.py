@@ -79,6 +79,9 @@ UNCACHED = Peer(
         "TASKS_HTTP_PORT": "{port}",
         "TASKS_METRICS_PORT": "{second_port}",
         "TASKS_TOKENS_FOLDER": "{keys}",
+        # Limits are on and pay their price; a generator asks for its few users more often than people do.
+        "TASKS_LIMITS_READ": "100000000/60",
+        "TASKS_LIMITS_WRITE": "100000000/60",
     },
     ready_path="/health/ready",
     ready_status=200,

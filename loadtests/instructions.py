@@ -37,8 +37,8 @@ def count(running: Rig, case: Case, peer: Peer) -> float:
         output = run_command(
             [*tool, *python_module("loadtests.inprocess")], environment, given=given, limit_s=LIMIT_SECONDS
         )
-        # Above the last line lie the application's own logs.
-        few, many = json.loads(output.splitlines()[-1])
+        # Around it lie the application's own logs, each an object.
+        few, many = next(json.loads(line) for line in output.splitlines() if line.startswith("["))
         more = total(Path(folder, str(many["pid"]))) - total(Path(folder, str(few["pid"])))
         requests: int = many["requests"] - few["requests"]
         return more / requests

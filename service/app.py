@@ -39,7 +39,7 @@ from service.kit.revocations import Revocations
 from service.kit.strict import StrictRoute
 from service.kit.telemetry import UNMATCHED, Gauges
 from service.kit.tokens import Tokens
-from service.kit.valkey import Valkey
+from service.kit.valkey import Call, Valkey
 from service.settings import Settings
 from service.tasks import routes as tasks
 from service.users import routes as users
@@ -90,6 +90,17 @@ def build_parts(settings: Settings) -> Parts:
         )
         store.attach(valkey)
         revocations.tell_others_by(lambda: valkey.cast(("PUBLISH", settings.valkey.channel, "read")))
+    # The cache trusts what it has only while nothing unread lies on its connection, so the replies that the limits wait
+    # for come on another.
+    counting = None
+    if settings.valkey.url is not None and settings.limits.on:
+        counting = Valkey(
+            settings.valkey,
+            on_invalid=lambda _: None,
+            on_message=lambda _: None,
+            on_connect=_nothing_owed,
+            on_lost=lambda: None,
+        )
     return Parts(
         settings=settings,
         db=db,
@@ -97,12 +108,17 @@ def build_parts(settings: Settings) -> Parts:
         revocations=revocations,
         store=store,
         valkey=valkey,
+        counting=counting,
         tracing=tracing.configured(),
         tokens=Tokens(settings.tokens, folder, revocations),
         passwords=Passwords(settings.passwords),
         cursors=Cursors(folder.derive("cursors")),
         fingerprints=folder.derive("idempotency fingerprints"),
     )
+
+
+async def _nothing_owed(_: Call) -> None:
+    """For a connection that promises nobody anything."""
 
 
 def create_app(settings: Settings) -> ASGIApp:
@@ -159,7 +175,7 @@ def wrapped(api: FastAPI, settings: Settings) -> ASGIApp:
         settings.http,
         _route_of(api),
         tokens=parts.tokens,
-        limiter=_limiter(settings, parts.valkey) if settings.limits.on else None,
+        limiter=_limiter(settings, parts.counting) if settings.limits.on else None,
         tracing=parts.tracing,
         ready=layer,
     )
@@ -196,7 +212,7 @@ async def _lifespan(api: FastAPI) -> AsyncIterator[None]:
     work = [
         asyncio.create_task(upkeep.listen(parts.revocations, parts.folder, poll_s)),
         asyncio.create_task(upkeep.purge(parts.db)),
-        *([asyncio.create_task(parts.valkey.maintain())] if parts.valkey else []),
+        *[asyncio.create_task(valkey.maintain()) for valkey in (parts.valkey, parts.counting) if valkey is not None],
     ]
     try:
         yield

@@ -33,6 +33,7 @@ class Parts:
     revocations: Revocations
     store: Store
     valkey: Valkey | None
+    counting: Valkey | None
     tracing: Tracing | None
     tokens: Tokens
     passwords: Passwords

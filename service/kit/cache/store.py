@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 import structlog
+from prometheus_client import Counter
 from pydantic_core import from_json, to_json
 
 from service.kit.cache.instruments import HITS
@@ -49,6 +50,7 @@ class Store:
     def __init__(self, settings: CacheSettings) -> None:
         self._settings = settings
         self._tier = Tier(settings.local_bytes)
+        self._hits: dict[str, Counter] = {}  # labels() takes a lock and joins strings on each call
         self._asking: dict[int, list[_Asking]] = {}
         # Users who wrote while Valkey was away: others may hold old answers of theirs, and have to be told. Until then
         # their generation is not asked for here. The number tells a second debt from the first.
@@ -70,7 +72,10 @@ class Store:
         answer = self._tier.find(user_id, key, time.monotonic())
         if answer is None or self._valkey.unread():
             return None
-        HITS.labels("process", answer.kind).inc()
+        hits = self._hits.get(answer.kind)
+        if hits is None:
+            hits = self._hits[answer.kind] = HITS.labels("process", answer.kind)
+        hits.inc()
         return answer
 
     async def catch_up(self) -> None:
