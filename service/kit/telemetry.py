@@ -41,7 +41,7 @@ _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 
 def is_traceparent(traceparent: str) -> bool:
     """W3C Trace Context, version 00."""
-    match = _TRACEPARENT.fullmatch(traceparent)
+    match = _TRACEPARENT.fullmatch(traceparent) if traceparent else None
     return match is not None and match[1] != "0" * 32 and match[2] != "0" * 16
 
 
