@@ -5,6 +5,7 @@ length held up every other client for seconds. The edge sees a request only when
 """
 
 import asyncio
+import math
 from http import HTTPStatus
 from typing import Any, ClassVar, Final
 
@@ -41,6 +42,8 @@ class Wire(HttpToolsProtocol):
         super().__init__(*arguments, **named)
         self._in_head = False
         self._answered = False
+        self._answered_at = -math.inf
+        self._arriving = False
         self._progress = False
         self._refused_bytes: int | None = None
         self._leaving = False
@@ -65,17 +68,20 @@ class Wire(HttpToolsProtocol):
             return
         self._progress = False
         self._head_bytes = self._overhead_bytes + len(data)
+        self._arriving = True
         super().data_received(data)
+        self._arriving = False
         if self._progress or self._refused_bytes is not None:
             self._overhead_bytes = 0
             self._stop_waiting()
             return
         self._overhead_bytes += len(data)
+        super()._unset_keepalive_if_required()
         if self._overhead_bytes > self.limit_bytes:
             self.logger.warning("Request headers are too large.")
             self._refuse(HeadersTooLarge())
         elif self._patience is None:
-            self._patience = self.loop.call_later(self.patience_s, self.timeout_keep_alive_handler)
+            self._patience = self.loop.call_later(self.patience_s, super().timeout_keep_alive_handler)
 
     def on_message_begin(self) -> None:
         # What the application needs to know is gathered when it is known that it will be asked.
@@ -88,19 +94,17 @@ class Wire(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         # Trailers come this way too, and must not join the headers of a request that is being answered.
         if self._in_head:
-            super().on_header(name, value)
+            name = name.lower()
+            if name == b"expect" and value.lower() == b"100-continue":
+                self.expect_100_continue = True
+            self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._progress = True
-        if self.hits is not None and self._is_plain():
-            sent = self.hits.answer(self.url, dict(self.headers), self._server_lines())
-            if sent is not None:
-                self._answered = True
-                self.transport.write(sent)
-                self.server_state.total_requests += 1
-                self._rest()
-                return
+        if self.hits is not None and self._is_plain() and self._answer_at_once(self.hits):
+            return
+        super()._unset_keepalive_if_required()
         url, headers, expects = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()
         self.url, self.expect_100_continue = url, expects
@@ -120,21 +124,35 @@ class Wire(HttpToolsProtocol):
             super().on_message_complete()
 
     def _is_plain(self) -> bool:
-        """A GET without a body or a wish for the connection, whose turn it is, and whose answer there is room for."""
+        """A GET without a wish for the connection, whose turn it is, and whose answer there is room for."""
         parser = self.parser
         cycle: RequestResponseCycle | None = self.cycle  # None until the first request
         return (
-            parser.get_method() == b"GET"
-            and parser.get_http_version() == "1.1"
-            and parser.should_keep_alive()
-            and not parser.should_upgrade()
-            and (cycle is None or cycle.response_complete)
+            (cycle is None or cycle.response_complete)
             and not self.pipeline
             and not self.flow.write_paused
             and not self._leaving
             and self._head_bytes <= self.limit_bytes // 2
-            and not any(name in _UNUSUAL for name, _ in self.headers)
+            and parser.get_method() == b"GET"
+            and parser.should_keep_alive()
+            and not parser.should_upgrade()
+            and parser.get_http_version() == "1.1"
         )
+
+    def _answer_at_once(self, hits: Hits) -> bool:
+        headers = dict(self.headers)
+        if not headers.keys().isdisjoint(_UNUSUAL):
+            return False
+        sent = hits.answer(self.url, headers, self._server_lines())
+        if sent is None:
+            return False
+        self._answered = True
+        self.transport.write(sent)
+        self.server_state.total_requests += 1
+        self._answered_at = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._rest(self.timeout_keep_alive)
+        return True
 
     def _server_lines(self) -> bytes:
         """The date, which uvicorn renews by the second."""
@@ -143,11 +161,20 @@ class Wire(HttpToolsProtocol):
             Wire.dated = headers, lines_of(headers)
         return Wire.dated[1]
 
-    def _rest(self) -> None:
-        if self.timeout_keep_alive_task is None:
-            self.timeout_keep_alive_task = self.loop.call_later(
-                self.timeout_keep_alive, self.timeout_keep_alive_handler
-            )
+    def _unset_keepalive_if_required(self) -> None:
+        """Not for each hit: a timer a request is dearer than one that looks, when it ends, whether it was in vain."""
+        if not self._arriving:
+            super()._unset_keepalive_if_required()
+
+    def timeout_keep_alive_handler(self) -> None:
+        left_s = self._answered_at + self.timeout_keep_alive - self.loop.time()
+        if left_s > 0:
+            self._rest(left_s)
+        else:
+            super().timeout_keep_alive_handler()
+
+    def _rest(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
 
     def shutdown(self) -> None:
         """The answer that is due, or the next one, is this connection's last and says so."""
