@@ -63,25 +63,16 @@ class Tracing:
         self._provider = provider
         self._tracer = provider.get_tracer("tasks")
         self._ratio = ratio
-        # Tossed before the request comes, so that one who only wants to know leaves it to who makes the span.
-        self._next = self._toss()
-
-    def wants(self, traceparent: str) -> bool:
-        """Whether this request is to be sampled: then ``begin`` will say so too. Else it has been decided."""
-        if telemetry.is_traceparent(traceparent):
-            return bool(int(traceparent[-2:], 16) & _SAMPLED)
-        if not self._next:
-            self._next = self._toss()
-            return False
-        return True
 
     def begin(self, traceparent: str, method: str) -> Sampled | None:
         """None for a request that is not sampled. A ``traceparent`` that is not valid counts as none."""
-        if not self.wants(traceparent):
+        if telemetry.is_traceparent(traceparent):
+            if not int(traceparent[-2:], 16) & _SAMPLED:
+                return None
+        elif random.random() >= self._ratio:  # noqa: S311 (a share, not a secret)
             return None
-        if not telemetry.is_traceparent(traceparent):
+        else:
             traceparent = ""
-            self._next = self._toss()
         from opentelemetry.trace import SpanKind
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -89,9 +80,6 @@ class Tracing:
         attributes = {"http.request.method": method}
         span = self._tracer.start_span(method, context=parent, kind=SpanKind.SERVER, attributes=attributes)
         return Sampled(self._tracer, span)
-
-    def _toss(self) -> bool:
-        return random.random() < self._ratio  # noqa: S311 (a share, not a secret)
 
     def close(self) -> None:
         """Sends what is waiting, as long as the exporter's own time limit allows."""

@@ -2,8 +2,7 @@
 
 A server spends more on carrying a request into an application and its answer out than a hit costs. So a hit is answered
 where its head has been parsed. Everything here is what ``Edge`` and ``Layer`` do for the same request, without waiting;
-whoever is not known, has nothing left, is sampled, or must be told otherwise takes the way through them, and gets the
-same answer.
+whoever is not known, has nothing left or must be told otherwise takes the way through them, and gets the same answer.
 """
 
 from collections.abc import Iterable, Mapping
@@ -56,9 +55,6 @@ class Hits:
         answer = self._store.find(principal.user_id, target_key(principal, target))
         if answer is None or answer.stale_at <= monotonic():
             return None
-        traceparent = headers.get(b"traceparent", b"").decode("latin-1")
-        if self._tracing is not None and self._tracing.wants(traceparent):
-            return None
         limits = b""
         if self._limiter is not None:
             lease = self._limiter.at_once(principal.user_id)
@@ -66,7 +62,9 @@ class Hits:
                 return None
             limits = b"ratelimit-policy: %b\r\nratelimit: %b\r\n" % (lease.policy.header, remaining_of(lease))
         self._store.count(answer)
-        trace_id = telemetry.trace_id_of(traceparent)
+        traceparent = headers.get(b"traceparent", b"").decode("latin-1")
+        sampled = self._tracing.begin(traceparent, "GET") if self._tracing is not None else None
+        trace_id = telemetry.trace_id_of(traceparent) if sampled is None else sampled.trace_id
         given = headers.get(b"x-request-id")
         request_id = given if given is not None and REQUEST_ID.fullmatch(given) else trace_id.encode()
         origin = headers.get(b"origin")
@@ -81,4 +79,7 @@ class Hits:
         route, duration_s = self._routes[answer.kind], perf_counter() - begun
         telemetry.observe_request(route, "GET", status, duration_s)
         logs.request(route, "GET", status, duration_s, principal.user_id, trace_id, request_id.decode())
+        if sampled is not None:
+            sampled.child("cache", {"tasks.cache.tier": "process"}).end()
+            sampled.end(route, status)
         return sent
