@@ -63,8 +63,7 @@ class Hits:
             limits = b"ratelimit-policy: %b\r\nratelimit: %b\r\n" % (lease.policy.header, remaining_of(lease))
         self._store.count(answer)
         traceparent = headers.get(b"traceparent", b"").decode("latin-1")
-        sampled = self._tracing.begin(traceparent, "GET") if self._tracing is not None else None
-        trace_id = telemetry.trace_id_of(traceparent) if sampled is None else sampled.trace_id
+        trace_id = telemetry.trace_id_of(traceparent)
         given = headers.get(b"x-request-id")
         request_id = given if given is not None and REQUEST_ID.fullmatch(given) else trace_id.encode()
         origin = headers.get(b"origin")
@@ -79,7 +78,6 @@ class Hits:
         route, duration_s = self._routes[answer.kind], perf_counter() - begun
         telemetry.observe_request(route, "GET", status, duration_s)
         logs.request(route, "GET", status, duration_s, principal.user_id, trace_id, request_id.decode())
-        if sampled is not None:
-            sampled.child("cache", {"tasks.cache.tier": "process"}).end()
-            sampled.end(route, status)
+        if self._tracing is not None and self._tracing.samples(traceparent):
+            self._tracing.hit(trace_id, traceparent, route, status, duration_s)
         return sent
