@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from infra.local.errors import PlatformError
-from loadtests.experiments import indexes
+from loadtests.experiments import cache, database_load, indexes, protection
 from loadtests.experiments.outcome import Outcome
 from loadtests.experiments.report import Result, to_json, to_text
 from loadtests.experiments.size import FULL, QUICK, Size
@@ -22,7 +22,12 @@ LEAST_ROWS, MOST_ROWS = 1_000, 20_000_000
 
 Say = Callable[[str], None]
 Experiment = Callable[[Claim, Size, Say], Outcome]
-EXPERIMENTS: Mapping[str, Experiment] = {"indexes": indexes.run}
+EXPERIMENTS: Mapping[str, Experiment] = {
+    "indexes": indexes.run,
+    "cache": cache.run,
+    "database_load": database_load.run,
+    "protection": protection.run,
+}
 
 
 def rows(text: str) -> int:
@@ -41,7 +46,9 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     )
     door.add_argument("--phase", required=True, help="whose claims (roadmap/claims.toml)")
     door.add_argument("--only", nargs="+", metavar="NAME", help="these claims, by id")
-    door.add_argument("--quick", action="store_true", help="smaller sizes, for a look: about a minute and a half")
+    door.add_argument(
+        "--quick", action="store_true", help="smaller sizes, for a look: some two minutes instead of eight"
+    )
     door.add_argument("--rows", type=rows, help="the largest task table")
     door.add_argument("--json", action="store_true", help="print one JSON object with every figure")
 

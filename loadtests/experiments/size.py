@@ -12,8 +12,8 @@ class Size:
 
     rows: tuple[int, ...] = (10_000, 100_000, 1_000_000)
     pairs: int = 15
-    rounds: int = 6
-    seconds: float = 4.0
+    rounds: int = 5
+    seconds: float = 2.0
     seed: int = 1
 
     def up_to(self, most: int) -> "Size":
@@ -22,5 +22,5 @@ class Size:
 
 
 FULL = Size()
-QUICK = Size(rows=(10_000, 100_000), pairs=7, rounds=3, seconds=2.0)
+QUICK = Size(rows=(10_000, 100_000), pairs=7, rounds=2, seconds=1.0)
 TASKS_PER_OWNER = 100
