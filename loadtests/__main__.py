@@ -1,4 +1,4 @@
-"""The door: `python -m loadtests bench`.
+"""The door: `python -m loadtests bench` and `python -m loadtests claims`.
 
 Exit codes: 0 measured (whatever the figures say), 2 usage, 3 the rig was unfit and the figures prove nothing,
 130 interrupted.
@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 
 from infra.local.errors import PlatformError
+from loadtests import claims
 from loadtests.bench import Options, run
 from loadtests.cases import CASES
 from loadtests.report import to_json, to_text
@@ -66,6 +67,7 @@ def parser() -> argparse.ArgumentParser:
     )
     bench.add_argument("--instructions", action="store_true", help="count them too, in process (needs valgrind)")
     bench.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
+    claims.add_to(commands)
     return door
 
 
@@ -91,12 +93,14 @@ def bench(options: Options, *, as_json: bool) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     door = parser()
     given = vars(door.parse_args(arguments))
-    del given["command"]
-    as_json = given.pop("json")
-    if given["owners"] > given["rows"]:
+    command, as_json = given.pop("command"), given.pop("json")
+    chosen = claims.choose(door, given) if command == "claims" else ()
+    if command == "bench" and given["owners"] > given["rows"]:
         door.error("every owner needs a task: --owners must not exceed --rows")
     signal.signal(signal.SIGTERM, stop)
     try:
+        if command == "claims":
+            return claims.run(chosen, claims.size_of(given), progress, as_json=as_json)
         return bench(Options(**given), as_json=as_json)
     except KeyboardInterrupt:
         progress("interrupted; every server is stopped")

@@ -7,7 +7,7 @@ drops to `nobody`, which PostgreSQL demands.
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,10 +34,16 @@ class Cluster:
     server: Server
     url: str
 
+    def url_of(self, database: str) -> str:
+        """As `url`, for another database of the server."""
+        return self.url.replace("/postgres?", f"/{database}?")
+
 
 @contextmanager
-def postgres(folder: Path) -> Iterator[Cluster]:
-    """A fresh cluster while it is wanted. `folder` holds its log and passfile and must be private."""
+def postgres(folder: Path, settings: Mapping[str, str] | None = None) -> Iterator[Cluster]:
+    """A fresh cluster while it is wanted. `folder` holds its log and passfile and must be private; `settings` are
+    parameters of PostgreSQL that replace ours or come on top of them.
+    """
     host = this_host()
     password, port = secrets.token_urlsafe(24), free_port()
     # PostgreSQL's own user must be able to reach its data through every parent, which a private folder forbids.
@@ -66,7 +72,7 @@ def postgres(folder: Path) -> Iterator[Cluster]:
         passfile.write_text(f"{HOST}:{port}:*:bench:{password}\n")
         url = f"postgresql://bench@{HOST}:{port}/postgres?passfile={passfile}"
         argv = [*host.drop, str(host.postgres_bin / "postgres"), "-D", str(data / "cluster"), "-p", str(port)]
-        for name, value in SETTINGS.items():
+        for name, value in (SETTINGS | dict(settings or {})).items():
             argv += ["-c", f"{name}={value}"]
         with launched("postgres", argv, port=port, log=folder / "postgres.log", ready=lambda: accepts(url)) as server:
             server.wait_ready()

@@ -61,11 +61,18 @@ def paired_ratio(subject: Sequence[float], peer: Sequence[float], *, seed: int, 
     if min(*subject, *peer) <= 0:
         raise ValueError("a round measured nothing")
     ratios = [ours / theirs for ours, theirs in zip(subject, peer, strict=True)]
+    return median_interval(ratios, seed=seed, resamples=resamples)
+
+
+def median_interval(values: Sequence[float], *, seed: int, resamples: int = RESAMPLES) -> Interval:
+    """Median with its 95 % percentile-bootstrap interval over the values. ValueError without a value."""
+    if not values:
+        raise ValueError("no rounds to summarise")
     # A seeded generator makes the interval reproducible; nothing here is a secret.
     random = Random(seed)  # noqa: S311
-    medians = sorted(median(random.choices(ratios, k=len(ratios))) for _ in range(resamples))
+    medians = sorted(median(random.choices(values, k=len(values))) for _ in range(resamples))
     tail = (1 - CONFIDENCE) / 2
-    return Interval(median(ratios), quantile(medians, tail), quantile(medians, 1 - tail))
+    return Interval(median(values), quantile(medians, tail), quantile(medians, 1 - tail))
 
 
 def abba_order(names: Sequence[str], rounds: int) -> list[tuple[str, ...]]:

@@ -6,9 +6,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from roadmap.claims import CLAIMS_FILE, load_claims
 from roadmap.phases import PHASES_FILE, load
 from roadmap.reader import RoadmapError
-from roadmap.show import as_data, as_markdown, as_text
+from roadmap.show import as_data, as_markdown, as_text, claims_as_text
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,7 +22,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="everything, for machines")
     form.add_argument("--markdown", action="store_true", help="the table as the README shows it")
+    form.add_argument("--claims", action="store_true", help="what the strategy claims, and when that is true")
     options = parser.parse_args(arguments)
+    if options.claims:
+        return show_claims(parser.prog)
     try:
         roadmap = load(options.file)
     except RoadmapError as error:
@@ -31,6 +35,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps(as_data(roadmap), indent=2))
     else:
         print(as_markdown(roadmap) if options.markdown else as_text(roadmap))
+    return 0
+
+
+def show_claims(prog: str) -> int:
+    try:
+        print(claims_as_text(load_claims()))
+    except RoadmapError as error:
+        print(f"{prog}: {CLAIMS_FILE}: {error}", file=sys.stderr)
+        return 2
     return 0
 
 

@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, fields
+from textwrap import wrap
 from typing import Any
 
+from roadmap.claims import Claims
 from roadmap.phases import Features, Roadmap, Targets, Topology
 
 _TB_IN_GB = 1000
+_WIDTH = 118
 _PROPER = {"api": "API", "postgres": "PostgreSQL", "valkey": "Valkey", "cdn": "CDN"}
 
 
@@ -35,6 +38,19 @@ def as_markdown(roadmap: Roadmap) -> str:
     """The table alone, for a README."""
     head, *body = (f"| {' | '.join(row)} |" for row in _rows(roadmap))
     return "\n".join([head, "|---" * (len(roadmap.phases) + 1) + "|", *body])
+
+
+def claims_as_text(claims: Claims) -> str:
+    """Each claim with its bounds and whose they are, and how it is read."""
+    lines = []
+    for claim in claims.claims:
+        lines += [
+            f"{claim.id} (phase {claim.phase}): {claim.statement}",
+            *wrap(claim.reading, _WIDTH, initial_indent="  ", subsequent_indent="  "),
+        ]
+        lines += [f"  {e.metric}: {e.wording} ({e.source})" for e in claim.expectations]
+        lines += [f"  about: {'; '.join(claim.subjects)}"] if claim.subjects else []
+    return "\n".join(lines)
 
 
 def _rows(roadmap: Roadmap) -> list[Sequence[str]]:

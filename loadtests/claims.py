@@ -1,0 +1,86 @@
+"""`python -m loadtests claims`: runs the experiment of each claim of a phase and prints the verdicts.
+
+Exit codes: 0 measured, whatever the verdicts; 2 usage; 3 a rig was unfit, and the figures of that claim prove nothing.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from infra.local.errors import PlatformError
+from loadtests.experiments import cache, database_load, indexes, protection
+from loadtests.experiments.outcome import Outcome
+from loadtests.experiments.report import Result, to_json, to_text
+from loadtests.experiments.size import FULL, QUICK, Size
+from loadtests.servers import ServerError
+from roadmap.claims import Claim, load_claims
+
+EXIT_INVALID_RIG = 3
+LEAST_ROWS, MOST_ROWS = 1_000, 20_000_000
+
+Say = Callable[[str], None]
+Experiment = Callable[[Claim, Size, Say], Outcome]
+EXPERIMENTS: Mapping[str, Experiment] = {
+    "indexes": indexes.run,
+    "cache": cache.run,
+    "database_load": database_load.run,
+    "protection": protection.run,
+}
+
+
+def rows(text: str) -> int:
+    value = int(text)
+    if not LEAST_ROWS <= value <= MOST_ROWS:
+        raise argparse.ArgumentTypeError(f"{value} is not within {LEAST_ROWS}..{MOST_ROWS}")
+    return value
+
+
+def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    door = commands.add_parser(
+        "claims",
+        help="measure what the strategy claims, with a verdict for each claim",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    door.add_argument("--phase", required=True, help="whose claims (roadmap/claims.toml)")
+    door.add_argument("--only", nargs="+", metavar="NAME", help="these claims, by id")
+    door.add_argument(
+        "--quick", action="store_true", help="smaller sizes, for a look: some two minutes instead of eight"
+    )
+    door.add_argument("--rows", type=rows, help="the largest task table")
+    door.add_argument("--json", action="store_true", help="print one JSON object with every figure")
+
+
+def choose(door: argparse.ArgumentParser, given: Mapping[str, Any]) -> Sequence[Claim]:
+    """The claims that are asked for, in the order of their file; a usage error when there are none."""
+    known = load_claims()
+    claims = known.of(given["phase"])
+    if not claims:
+        door.error(f"phase {given['phase']} has no claims; phases that have some: {', '.join(known.phases)}")
+    wanted = given["only"] or [claim.id for claim in claims]
+    if unknown := [name for name in wanted if name not in [claim.id for claim in claims]]:
+        names = ", ".join(claim.id for claim in claims)
+        door.error(f"phase {given['phase']} has no claim {', '.join(unknown)}; it has {names}")
+    return [claim for claim in claims if claim.id in wanted]
+
+
+def size_of(given: Mapping[str, Any]) -> Size:
+    size = QUICK if given["quick"] else FULL
+    return size if given["rows"] is None else size.up_to(given["rows"])
+
+
+def run(claims: Sequence[Claim], size: Size, say: Say, *, as_json: bool) -> int:
+    """One experiment after the other; one whose rig breaks does not keep the others from being measured."""
+    results = []
+    for claim in claims:
+        try:
+            outcome = EXPERIMENTS[claim.experiment](claim, size, say)
+        except (ServerError, PlatformError) as error:
+            outcome = Outcome((), "Nothing was measured.", [str(error)])
+        results += [Result(claim, outcome)]
+        for problem in outcome.problems:
+            say(f"INVALID RIG: {claim.id}: {problem}")
+    sys.stdout.write((json.dumps(to_json(results, size), indent=2) if as_json else to_text(results, size)) + "\n")
+    return EXIT_INVALID_RIG if any(result.outcome.problems for result in results) else 0

@@ -1,0 +1,195 @@
+"""An open-loop HTTP/1.1 generator in a process of its own: requests start when they are due, whatever is under way.
+
+Arrivals are a Poisson process by the seed. Latency counts from the moment a request was due, so a server that stalls
+pays for all who came meanwhile; a closed loop would have waited with it. Timers tick in milliseconds: what wakes up
+later than it was due, by less than a tick or two, counts from there. A request that finds no idle connection opens one,
+up to a bound, then waits for one.
+
+`python -m loadtests.paced` reads one Pace as JSON on stdin and prints one report of `loadtests.driver` as JSON.
+"""
+
+import asyncio
+import base64
+import json
+import sys
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from random import Random
+from typing import Any
+
+import uvloop
+
+from loadtests.driver import DRAIN_SECONDS, MAX_CONNECTIONS, Connection, Plan, Report, Run
+from loadtests.stats import quantile
+
+MAX_RATE = 20_000.0
+TICKS_SECONDS = 0.002
+
+
+@dataclass(frozen=True)
+class Request:
+    """A complete HTTP/1.1 request and the status that counts as right."""
+
+    content: bytes
+    status: int = 200
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Requests in this order, each once, `rate_per_s` on average; a longer run begins again with the first.
+
+    ValueError for what a Plan refuses: an address that is not loopback, no request, no end.
+    """
+
+    host: str
+    port: int
+    requests: Sequence[Request]
+    rate_per_s: float
+    seconds: float
+    connections: int = 128
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 < self.rate_per_s <= MAX_RATE:
+            raise ValueError(f"rate_per_s must be above 0 and at most {MAX_RATE:g}, not {self.rate_per_s:g}")
+        if not 0 < self.connections <= MAX_CONNECTIONS:
+            raise ValueError(f"connections must be above 0 and at most {MAX_CONNECTIONS}, not {self.connections:g}")
+        self.plan  # noqa: B018 (refuses the rest)
+
+    @property
+    def plan(self) -> Plan:
+        contents = [request.content for request in self.requests]
+        return Plan(self.host, self.port, contents, connections=1, seconds=self.seconds, seed=self.seed)
+
+    def to_json(self) -> str:
+        requests = [[base64.b64encode(request.content).decode(), request.status] for request in self.requests]
+        return json.dumps(asdict(self) | {"requests": requests})
+
+    @classmethod
+    def from_json(cls, text: str) -> "Pace":
+        values: dict[str, Any] = json.loads(text)
+        requests = [Request(base64.b64decode(content), status) for content, status in values["requests"]]
+        return cls(**values | {"requests": requests})
+
+
+@dataclass
+class OpenRun(Run):
+    """`waiting` holds what is due and found no connection; `idle` the connections that have nothing under way."""
+
+    waiting: deque[tuple[float, Request]] = field(default_factory=deque)
+    idle: list["OpenConnection"] = field(default_factory=list)
+    opened: int = 0
+    wrong: int = 0
+    done_sending: bool = False
+    connections: list["OpenConnection"] = field(default_factory=list)
+
+    def end_one(self) -> None:
+        self.under_way -= 1
+        if self.under_way == 0 and self.done_sending:
+            self.over.set()
+
+
+class OpenConnection(Connection):
+    """Takes the request that has waited longest; without one it is idle until it is given one."""
+
+    def __init__(self, run: OpenRun) -> None:
+        super().__init__(run)
+        self.open_run = run
+        self.expected = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.open_run.connections.append(self)
+        self.send()
+
+    def send(self) -> None:
+        run = self.open_run
+        if self.transport is None:
+            return
+        if not run.waiting:
+            run.idle.append(self)
+            return
+        due, request = run.waiting.popleft()
+        self.started, self.expected = due, request.status
+        run.sent += 1
+        self.transport.write(request.content)
+
+    def complete(self, started: float) -> None:
+        self.open_run.wrong += self.status != self.expected
+        super().complete(started)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self in self.open_run.idle:
+            self.open_run.idle.remove(self)
+        self.open_run.connections.remove(self)
+        self.open_run.opened -= 1
+        super().connection_lost(exc)
+
+
+async def offer(run: OpenRun, pace: Pace, due: float, request: Request) -> None:
+    """Hands the request to an idle connection, or to one that is opened for it, or lets it wait."""
+    run.under_way += 1
+    run.waiting.append((due, request))
+    if run.idle:
+        run.idle.pop().send()
+    elif run.opened < pace.connections:
+        run.opened += 1
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.create_connection(lambda: OpenConnection(run), pace.host, pace.port)
+        except OSError:
+            run.opened -= 1
+
+
+async def drive(pace: Pace) -> Report:
+    """Runs the pace to its end. A request whose answer never came is lost."""
+    run, random = OpenRun(pace.plan), Random(pace.seed)  # noqa: S311 (reproducible arrivals, no secret)
+    used, start = time.process_time(), time.perf_counter()
+    run.deadline = start + pace.seconds
+    due, number = start + random.expovariate(pace.rate_per_s), 0
+    while due < run.deadline:
+        moment = time.perf_counter()
+        if moment < due:
+            await asyncio.sleep(due - moment)
+            continue
+        began = moment if moment - due < TICKS_SECONDS else due
+        await offer(run, pace, began, pace.requests[number % len(pace.requests)])
+        number += 1
+        due += random.expovariate(pace.rate_per_s)
+    run.done_sending = True
+    if run.under_way == 0:
+        run.over.set()
+    try:
+        await asyncio.wait_for(run.over.wait(), run.deadline - time.perf_counter() + DRAIN_SECONDS)
+    except TimeoutError:
+        run.lost += run.under_way
+    used, end = time.process_time() - used, time.perf_counter()
+    for connection in run.connections:
+        connection.started = None
+        connection.fail()
+    ordered = sorted(run.latencies_s) or [0.0]
+    return Report(
+        answered=len(run.latencies_s),
+        wrong_status=run.wrong,
+        lost=run.lost,
+        statuses={str(status): count for status, count in sorted(run.statuses.items())},
+        elapsed_s=pace.seconds,
+        rate_per_s=run.within / pace.seconds,
+        p50_ms=quantile(ordered, 0.50) * 1_000,
+        p95_ms=quantile(ordered, 0.95) * 1_000,
+        p99_ms=quantile(ordered, 0.99) * 1_000,
+        max_ms=ordered[-1] * 1_000,
+        body_bytes=run.body_bytes,
+        busy=used / (end - start),
+    )
+
+
+def main() -> None:
+    report = uvloop.run(drive(Pace.from_json(sys.stdin.read())))
+    sys.stdout.write(json.dumps(asdict(report)))
+
+
+if __name__ == "__main__":
+    main()
