@@ -8,11 +8,11 @@ same phase as the cache. Of the cache it is the best case: every answer is in it
 from collections.abc import Callable, Mapping
 from random import Random
 
-from loadtests.cases import CASES, PRODUCT, UNCACHED, Peer
+from loadtests.cases import CASES, PRODUCT, UNCACHED
 from loadtests.driver import Plan, Report
 from loadtests.experiments.outcome import Figure, Outcome
 from loadtests.experiments.size import TASKS_PER_OWNER, Size
-from loadtests.experiments.stage import Say, Served, faults, load, migrate, stage
+from loadtests.experiments.stage import Say, Served, faults, load, migrate, ready, stage
 from loadtests.mix import Person, read_people
 from loadtests.paced import Pace, Request
 from loadtests.servers import HOST
@@ -39,8 +39,7 @@ def steadily(port: int, requests: list[Request], size: Size, number: int) -> Pac
     return Pace(HOST, port, requests, rate_per_s=RATE_PER_S, seconds=size.seconds, seed=size.seed + number)
 
 
-def run(claim: Claim, size: Size, say: Say, *, subject: Peer = PRODUCT) -> Outcome:
-    """`subject` is the server whose cache is measured, against the product without."""
+def run(claim: Claim, size: Size, say: Say) -> Outcome:
     rows, metrics = size.rows[-1], {expectation.metric for expectation in claim.expectations}
     figures: list[Figure] = []
     problems: list[str] = []
@@ -52,8 +51,9 @@ def run(claim: Claim, size: Size, say: Say, *, subject: Peer = PRODUCT) -> Outco
         people = Random(size.seed).sample(read_people(url, running.keys), PEOPLE)  # noqa: S311 (reproducible)
         servers = {
             "before": running.serve(UNCACHED, "uncached", url),
-            "after": running.serve(subject, "cached", url),
+            "after": running.serve(PRODUCT, "cached", url),
         }
+        ready(servers.values())
         conditions: Mapping[str, tuple[str, Shape]] = {
             f"{rows:,} rows, no secondary index, one request at a time": ("0001", one_after_another),
             f"{rows:,} rows, the product's indexes, {RATE_PER_S:g} requests/s": ("head", steadily),

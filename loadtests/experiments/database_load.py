@@ -16,7 +16,7 @@ from loadtests.cases import PRODUCT, UNCACHED, Peer
 from loadtests.driver import Report
 from loadtests.experiments.outcome import Figure, Outcome
 from loadtests.experiments.size import TASKS_PER_OWNER, Size
-from loadtests.experiments.stage import Say, Served, Stage, faults, load, metric, migrate, stage
+from loadtests.experiments.stage import Say, Served, Stage, faults, load, metric, migrate, ready, stage
 from loadtests.mix import READS, WRITES, Ask, Person, alike, asks, read_people, zipf
 from loadtests.paced import Pace
 from loadtests.servers import HOST, cpu_between, cpu_by_process
@@ -76,18 +76,19 @@ class Arm:
     people: Sequence[Person]
 
 
-def run(claim: Claim, size: Size, say: Say, *, subject: Peer = PRODUCT) -> Outcome:
-    """`subject` is the server whose cache is measured, against the product without."""
+def run(claim: Claim, size: Size, say: Say) -> Outcome:
     (expectation,) = claim.expectations
     figures: list[Figure] = []
     problems: list[str] = []
     with stage(SETTINGS) as running:
         say(f"database load: seeding {USERS * TASKS_PER_OWNER:,} tasks of {USERS} users")
+        fill(running)
         arms = {
             "without": arm(running, UNCACHED, "without"),
-            "with": (cached := arm(running, subject, "cached")),
-            "endless": endless(running, subject, cached),
+            "with": (cached := arm(running, PRODUCT, "cached")),
+            "endless": endless(running, cached),
         }
+        ready(each.served for each in arms.values())
         for condition in CONDITIONS:
             pair = {"without": arms["without"], "with": arms[condition.arm]}
             loads, found = compare(running, condition, pair, size, say)
@@ -96,22 +97,28 @@ def run(claim: Claim, size: Size, say: Say, *, subject: Peer = PRODUCT) -> Outco
     return Outcome(figures, sentence(figures, expectation.metric), problems)
 
 
+def fill(running: Stage) -> None:
+    """A database for each of the two, the second a copy of the first; both are counted from the start."""
+    with psycopg.connect(running.cluster.url, autocommit=True) as admin:
+        admin.execute("CREATE EXTENSION pg_stat_statements")
+        admin.execute("CREATE DATABASE without")
+        url = running.cluster.url_of("without")
+        migrate(url, "head")
+        seed(url, rows=USERS * TASKS_PER_OWNER, owners=USERS)
+        admin.execute("CREATE DATABASE cached TEMPLATE without")
+
+
 def arm(running: Stage, peer: Peer, database: str) -> Arm:
     url = running.cluster.url_of(database)
-    with psycopg.connect(running.cluster.url, autocommit=True) as admin:
-        admin.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
-        admin.execute(f"CREATE DATABASE {database}".encode())
-    migrate(url, "head")
-    seed(url, rows=USERS * TASKS_PER_OWNER, owners=USERS)
     served = running.serve(peer, database, url, {"TASKS_CACHE_TTL_S": f"{TTL_S:g}"})
     return Arm(database, served, read_people(url, running.keys))
 
 
-def endless(running: Stage, peer: Peer, cached: Arm) -> Arm:
+def endless(running: Stage, cached: Arm) -> Arm:
     """Another server on the database of the cached one, whose answers outlive the run."""
     url = running.cluster.url_of(cached.database)
     settings = {"TASKS_CACHE_TTL_S": f"{ENDLESS_S:g}"}
-    return Arm(cached.database, running.serve(peer, "endless", url, settings), cached.people)
+    return Arm(cached.database, running.serve(PRODUCT, "endless", url, settings), cached.people)
 
 
 def compare(

@@ -3,7 +3,7 @@
 import http.client
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +25,7 @@ GENERATOR_LIMIT = 0.6
 
 @dataclass(frozen=True)
 class Served:
-    """A server that is ready, and where it tells its metrics."""
+    """A server, and where it tells its metrics."""
 
     server: Server
     metrics_port: int
@@ -46,13 +46,11 @@ class Stage:
     stack: ExitStack
 
     def serve(self, peer: Peer, name: str, url: str, settings: Mapping[str, str] | None = None) -> Served:
-        """`settings` on top of the peer's own; `name` tells its log from that of others."""
+        """Not ready yet (see `ready`). `settings` on top of the peer's own; `name` tells its log from others'."""
         metrics_port = free_port()
         environment = {**peer.environment, "TASKS_METRICS_PORT": str(metrics_port), **(settings or {})}
         named = replace(peer, name=name, environment=environment)
-        server = start(self.stack, named, {**self.values, "url": url}, self.folder)
-        server.wait_ready()
-        return Served(server, metrics_port)
+        return Served(start(self.stack, named, {**self.values, "url": url}, self.folder), metrics_port)
 
 
 @contextmanager
@@ -74,6 +72,12 @@ def migrate(url: str, revision: str) -> None:
     """The product's own schema: 0001 is that of the old backend, without a secondary index; head has them."""
     environment = environment_of({"TASKS_DATABASE_URL": "{url}"}, {"url": url})
     run_command(python_module("service", "migrate", "--to", revision), environment)
+
+
+def ready(served: Iterable[Served]) -> None:
+    """Returns when all of them answer. They start side by side."""
+    for each in served:
+        each.server.wait_ready()
 
 
 def load(plan: Plan | Pace) -> Report:

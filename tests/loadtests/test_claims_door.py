@@ -79,3 +79,7 @@ def test_wrong_usage_is_2(arguments: list[str], reason: str, capsys: pytest.Capt
         door.main(["claims", *arguments])
     assert stopped.value.code == 2
     assert reason in capsys.readouterr().err
+
+
+def test_each_claim_of_the_roadmap_has_its_experiment_and_none_is_left_over() -> None:
+    assert {claim.experiment for claim in load_claims().claims} == set(claims.EXPERIMENTS)

@@ -1,6 +1,6 @@
 import pytest
 
-from loadtests.stats import abba_order, paired_ratio, quantile, spread
+from loadtests.stats import abba_order, median_interval, paired_ratio, quantile, spread
 
 
 def test_a_pairs_ratio_ignores_what_disturbs_both() -> None:
@@ -60,3 +60,11 @@ def test_quantiles_lie_between_neighbours() -> None:
 def test_order_turns_round_so_that_a_drift_favours_nobody() -> None:
     assert abba_order(["a", "b"], 4) == [("a", "b"), ("b", "a"), ("a", "b"), ("b", "a")]
     assert abba_order(["a", "b", "c"], 2) == [("a", "b", "c"), ("c", "b", "a")]
+
+
+def test_a_median_alone_has_the_same_kind_of_interval() -> None:
+    rates = [4.0, 5, 6, 5, 7, 3]
+    assert median_interval(rates, seed=2) == paired_ratio(rates, [1.0] * len(rates), seed=2)
+    assert median_interval([-1.0], seed=1).median == -1
+    with pytest.raises(ValueError, match="no rounds"):
+        median_interval([], seed=1)
