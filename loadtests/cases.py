@@ -151,4 +151,3 @@ COMPARISONS: Sequence[Comparison] = (
 )
 # Instructions a request of the list in process, subject by peer; `goal` is the most that is wanted.
 INSTRUCTIONS = Comparison("list", "product", "fastapi", goal=0.7)
-DEFAULT_CASES = ("list",)
