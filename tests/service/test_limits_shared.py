@@ -62,8 +62,8 @@ async def test_a_person_costs_valkey_nothing_and_is_counted_when_it_is_no_person
     await statuses(fleet, user, 3)
     counts = valkey.ask("HVALS", f"tasks:r:read:u{user.id}")
     assert isinstance(counts, list)
-    # What each had let through, and a batch for each.
-    assert sum(int(str(count)) for count in counts) == 3 * (allowance + QUOTA // 50)
+    # What each had let through until it told.
+    assert sum(int(str(count)) for count in counts) == 3 * allowance
 
 
 async def test_without_valkey_users_are_counted_by_each_process_and_nobody_logs_in(

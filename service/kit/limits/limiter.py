@@ -1,10 +1,10 @@
-"""The limit of each request: from an allowance, from what was leased before, or from a new lease.
+"""The limit of each request: from a tab, or from a lease.
 
-Valkey counts for all processes. Each lets a subject do a little before it asks, once in a window: people are that slow,
-and cost nobody a question. Who does more is counted: a small batch is taken ahead and spent within a slot, so that most
-of those requests ask nobody either. Without Valkey a process counts for itself; a policy that is closed refuses
-instead, where Valkey is configured: who guesses passwords must not get a fresh quota from each process by waiting for
-an outage.
+Valkey counts for all processes. Where a policy has an allowance, a process lets a subject run up a tab of so much
+before it tells Valkey, and asks what is left: people never come as far in a window, and cost nobody a question. Where
+it has none, because the quota is small or must hold exactly, a small batch is leased ahead and spent within a slot.
+Without Valkey a process counts for itself; a policy that is closed refuses instead, where Valkey is configured: who
+guesses passwords must not get a fresh quota from each process by waiting for an outage.
 """
 
 import math
@@ -52,8 +52,8 @@ class LimitsUnavailable(Unavailable):
 
 @dataclass(slots=True)
 class Lease:
-    """What this process may still let through, and until when. ``allowed_at`` is when the last allowance began,
-    ``untold`` what of it nobody has counted yet.
+    """What this process may still let through, and until when. A tab holds ``given`` in all, so ``given - tokens`` is
+    what nobody has been told of; from ``forgotten_at`` on the subject is as good as new.
     """
 
     policy: Policy
@@ -61,8 +61,8 @@ class Lease:
     left: int
     ends_at: float
     free_at: float
-    allowed_at: float
-    untold: int = 0
+    given: int
+    forgotten_at: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,9 +109,9 @@ class Limiter:
         name = (policy.name, user_id)
         lease = self._leases.get(name)
         now = self._clock()
-        if lease is None or now >= lease.ends_at:
-            lease = self._allowed(policy, name, lease, now)
-        if lease is None or lease.tokens <= 0:
+        if lease is None or now >= lease.forgotten_at:
+            lease = self._opened(policy, name, now)
+        if lease is None or lease.tokens <= 0 or now >= lease.ends_at:
             return None
         lease.tokens -= 1
         return lease
@@ -125,9 +125,11 @@ class Limiter:
         name = (policy.name, user_id if by_user and user_id is not None else self._addresses.of(scope))
         now = self._clock()
         lease = self._leases.get(name)
+        if lease is None or now >= lease.forgotten_at:
+            lease = self._opened(policy, name, now)
         if lease is None or now >= lease.ends_at:
-            lease = self._allowed(policy, name, lease, now) or await self._renewed(policy, name)
-        if lease.tokens <= 0 and lease.left > 0:
+            lease = await self._renewed(policy, name)
+        if lease.tokens <= 0 and (lease.left > 0 or lease.given > 0):
             lease = await self._renewed(policy, name)
         if lease.tokens <= 0:
             LIMITED.labels(policy.name).inc()
@@ -135,31 +137,47 @@ class Limiter:
         lease.tokens -= 1
         return lease
 
-    def _allowed(self, policy: Policy, name: tuple[str, int | str], known: Lease | None, now: float) -> Lease | None:
-        """The allowance of a new window; None while the last one's window lasts, and where there is none."""
-        ends_at = now + policy.quota.window_s
-        if not policy.allowance or (known is not None and now < known.allowed_at + policy.quota.window_s):
+    def _opened(self, policy: Policy, name: tuple[str, int | str], now: float) -> Lease | None:
+        """A tab for who has not been here for a window; None where there are none."""
+        allowance, ends_at = policy.allowance, now + policy.quota.window_s
+        if not allowance:
             return None
-        left = policy.quota.count - policy.allowance
-        return self._keep(name, Lease(policy, policy.allowance, left, ends_at, ends_at, now, policy.allowance))
+        left = policy.quota.count - allowance
+        return self._keep(name, Lease(policy, allowance, left, ends_at, ends_at, allowance, ends_at))
 
     async def _renewed(self, policy: Policy, name: tuple[str, int | str]) -> Lease:
-        before = self._leases.get(name)
-        # Told once, by whoever asks first; tokens of the allowance that are left do not outlive this.
-        untold = before.untold if before is not None and self._clock() < before.ends_at else 0
-        if before is not None and untold:
-            before.untold = 0
         subject = f"u{name[1]}" if isinstance(name[1], int) else name[1]
-        grant = await self._granted(policy, subject, untold)
+        if not policy.allowance:
+            return self._leased(policy, name, await self._granted(policy, subject, 0, policy.quota.batch))
+        known = self._leases.get(name)
+        spent = 0
+        if known is not None:  # told once, by whoever asks first
+            spent = known.given - known.tokens
+            known.given = known.tokens
+        return self._tab(policy, name, await self._granted(policy, subject, spent, 0))
+
+    def _leased(self, policy: Policy, name: tuple[str, int | str], grant: Grant) -> Lease:
         now = self._clock()
         life_s = policy.quota.slot_s if grant.granted else min(_REFUSED_S, grant.free_in_s)
-        known = self._leases.pop(name, None)
         # Another request of the same subject may have renewed it meanwhile: what it leased is counted, and ours too.
+        known = self._leases.get(name)
         kept = known.tokens if known is not None and now < known.ends_at else 0
         ends_at = min(known.ends_at, now + life_s) if kept and known is not None else now + life_s
-        allowed_at = known.allowed_at if known is not None else -math.inf
-        lease = Lease(policy, kept + grant.granted, grant.left, ends_at, now + grant.free_in_s, allowed_at)
+        lease = Lease(policy, kept + grant.granted, grant.left, ends_at, now + grant.free_in_s, 0, math.inf)
         return self._keep(name, lease)
+
+    def _tab(self, policy: Policy, name: tuple[str, int | str], grant: Grant) -> Lease:
+        now = self._clock()
+        known = self._leases.get(name)
+        # What was let through while this was asked, on a tab that another request got meanwhile.
+        spent = known.given - known.tokens if known is not None else 0
+        tokens = max(0, min(policy.allowance, grant.left) - spent)
+        forgotten_at = now + policy.quota.window_s
+        ends_at = forgotten_at if tokens else now + min(_REFUSED_S, grant.free_in_s)
+        left = max(0, grant.left - tokens - spent)
+        return self._keep(
+            name, Lease(policy, tokens, left, ends_at, now + grant.free_in_s, tokens + spent, forgotten_at)
+        )
 
     def _keep(self, name: tuple[str, int | str], lease: Lease) -> Lease:
         self._leases.pop(name, None)
@@ -168,15 +186,15 @@ class Limiter:
             self._leases.popitem(last=False)
         return lease
 
-    async def _granted(self, policy: Policy, subject: str, spent: int) -> Grant:
+    async def _granted(self, policy: Policy, subject: str, spent: int, wanted: int) -> Grant:
         if self._valkey is None:
-            return self._local.lease(policy, subject, spent)
+            return self._local.lease(policy, subject, spent, wanted)
         try:
-            return await lease_from(self._valkey, policy, subject, spent)
+            return await lease_from(self._valkey, policy, subject, spent, wanted)
         except ValkeyGoneError as error:
             if policy.closed:
                 raise LimitsUnavailable from error
-            return self._local.lease(policy, subject, spent)
+            return self._local.lease(policy, subject, spent, wanted)
 
 
 def headers_of(lease: Lease) -> tuple[tuple[bytes, bytes], ...]:

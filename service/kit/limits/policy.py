@@ -33,8 +33,8 @@ class Quota:
         return max(1, self.count // _BATCH_SHARE)
 
     def allowance(self, processes: int) -> int:
-        """What each of so many processes lets through in a window before it asks. Parts of two of them can fall into
-        one window, so all together they are at most a tenth of the quota.
+        """What each of so many processes lets through before it tells. One tab may be forgotten in a window and another
+        not yet told at its end, so two of each process, a tenth of the quota in all, is the most that passes above it.
         """
         return self.count // (2 * _UNASKED_SHARE * processes)
 
@@ -55,7 +55,7 @@ QuotaSetting = Annotated[Quota, NoDecode, BeforeValidator(_parsed)]
 class Policy:
     """``closed`` says what happens while nobody can count for all processes: refuse, or count within the process.
 
-    ``allowance`` is what a process lets a subject do in a window before it asks.
+    ``allowance`` is what a process lets a subject do before it tells; without one it leases ahead.
     """
 
     name: str

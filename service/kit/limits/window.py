@@ -2,7 +2,7 @@
 
 Both count by slots. A request may be leased in one moment and spent up to a slot later, so the count covers the window
 and one slot more: in no window of that length is more leased than the quota, however many processes lease. What they
-let through before they asked is told with the first question, and counted from then on.
+let through before they asked is told with the question, and counted from then on.
 """
 
 import hashlib
@@ -56,11 +56,11 @@ class Grant:
     free_in_s: float
 
 
-async def lease_from(valkey: Valkey, policy: Policy, subject: str, spent: int) -> Grant:
+async def lease_from(valkey: Valkey, policy: Policy, subject: str, spent: int, wanted: int) -> Grant:
     """Raises ValkeyGoneError."""
     slot_ms = max(1, round(policy.quota.slot_s * 1000))
     key = f"tasks:r:{policy.name}:{subject}"
-    asked = (1, key, policy.quota.count, slot_ms, SLOTS + 1, policy.quota.batch, spent)
+    asked = (1, key, policy.quota.count, slot_ms, SLOTS + 1, wanted, spent)
     try:
         [[granted, left, free_ms]] = await valkey.call(("EVALSHA", _DIGEST, *asked))
     except ValkeyGoneError as error:
@@ -77,7 +77,7 @@ class LocalWindows:
         self._clock = clock
         self._subjects: OrderedDict[tuple[str, str], dict[int, int]] = OrderedDict()
 
-    def lease(self, policy: Policy, subject: str, spent: int) -> Grant:
+    def lease(self, policy: Policy, subject: str, spent: int, wanted: int) -> Grant:
         slot_s = policy.quota.slot_s
         now = self._clock()
         slot = int(now / slot_s)
@@ -89,7 +89,7 @@ class LocalWindows:
         for old in [at for at in slots if at < slot - SLOTS - 1]:
             del slots[old]
         used = sum(slots.values()) + spent
-        granted = max(0, min(policy.quota.batch, policy.quota.count - used))
+        granted = max(0, min(wanted, policy.quota.count - used))
         if granted + spent:
             slots[slot] = slots.get(slot, 0) + granted + spent
         free_at = (min(slots, default=slot) + SLOTS + 2) * slot_s

@@ -99,13 +99,24 @@ async def test_a_person_is_never_asked_about() -> None:
             assert lease.left + lease.tokens >= quota.count - quota.allowance(3)
 
 
-async def test_what_was_let_through_unasked_is_told_with_the_first_question() -> None:
+async def test_what_was_let_through_unasked_is_told_when_the_tab_is_full() -> None:
+    clock, quota = Clock(), Quota(605, 900)
+    one = limiter(quota, clock, 10)
+    assert sum([await allowed(one) for _ in range(700)]) == 605, "the last tab is as long as what is left"
+    clock.now += 1.2 * 900
+    assert sum([await allowed(one) for _ in range(700)]) == 605
+
+
+async def test_who_knocks_while_refused_gets_no_new_tab() -> None:
     clock, quota = Clock(), Quota(600, 900)
     one = limiter(quota, clock, 10)
     assert sum([await allowed(one) for _ in range(700)]) == 600
-    clock.now += 1.01 * 900
-    # A new allowance, although what was counted before holds for two slots more.
-    assert sum([await allowed(one) for _ in range(20)]) == 10
+    passed = 0
+    for _ in range(2 * 900):
+        clock.now += 1
+        passed += await allowed(one)
+    # Two windows, of 900 s and the slots on the safe side.
+    assert passed <= 2 * quota.count
 
 
 async def test_the_whole_quota_can_be_used_at_once_and_again_later() -> None:
