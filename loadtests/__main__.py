@@ -60,12 +60,13 @@ def parser() -> argparse.ArgumentParser:
     bench.add_argument("--connections", type=whole(1, 1_024), default=DEFAULTS.connections, help="of the generator")
     bench.add_argument("--pool", type=whole(1, 64), default=DEFAULTS.pool, help="database connections of a server")
     bench.add_argument("--seed", type=whole(0, 2**31), default=DEFAULTS.seed, help="of request order and bootstrap")
-    chosen = bench.add_mutually_exclusive_group()
-    chosen.add_argument("--cases", nargs="+", choices=[*CASES], default=[*DEFAULTS.cases], help="what to measure")
-    chosen.add_argument(
-        "--all", dest="cases", action="store_const", const=[*CASES], default=argparse.SUPPRESS, help="every case"
+    bench.add_argument("--cases", nargs="+", choices=[*CASES], default=[*DEFAULTS.cases], help="what to measure")
+    bench.add_argument(
+        "--instructions",
+        action=argparse.BooleanOptionalAction,
+        default=DEFAULTS.instructions,
+        help="count those of the list too, in process; needs valgrind",
     )
-    bench.add_argument("--instructions", action="store_true", help="count them too, in process (needs valgrind)")
     bench.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
     claims.add_to(commands)
     return door

@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from loadtests.cases import CASES, COMPARISONS, DEFAULT_CASES, INSTRUCTIONS, PEERS, Case, Comparison
+from loadtests.cases import CASES, COMPARISONS, INSTRUCTIONS, PEERS, Case, Comparison
 from loadtests.driver import DRAIN_SECONDS, Plan, Report
 from loadtests.instructions import count, valgrind
 from loadtests.rig import Rig, Say, differences, rig
@@ -35,14 +35,19 @@ WARM_UP_SECONDS = 20.0
 @dataclass(frozen=True)
 class Options:
     rounds: int = 10
-    seconds: float = 2.0
+    seconds: float = 1.0
     rows: int = 200_000
     owners: int = 2_000
     connections: int = 16
     pool: int = 8
     seed: int = 1
-    cases: Sequence[str] = DEFAULT_CASES
-    instructions: bool = False
+    cases: Sequence[str] = tuple(CASES)
+    instructions: bool = True
+
+    @property
+    def counts(self) -> bool:
+        """Whether instructions are counted: where they are wanted, and their case is."""
+        return self.instructions and INSTRUCTIONS.case in self.cases
 
     @property
     def comparisons(self) -> Sequence[Comparison]:
@@ -172,16 +177,16 @@ def run_case(running: Rig, case: Case, options: Options, result: Result, say: Sa
 def run(options: Options, say: Say) -> Result:
     """Brings everything up, measures each case and takes everything down again. ServerError when a part fails."""
     result = Result(options)
-    if options.instructions:
+    if options.counts:
         valgrind()
     cases = [case for case in CASES.values() if case.name in options.cases]
     peers = dict.fromkeys(name for case in cases for name in options.peers_of(case.name))
-    if options.instructions:
+    if options.counts:
         peers[INSTRUCTIONS.subject] = None
     with rig(list(peers), rows=options.rows, owners=options.owners, pool=options.pool, say=say) as running:
         for case in cases:
             run_case(running, case, options, result, say)
-        if options.instructions:
+        if options.counts:
             for name in (INSTRUCTIONS.subject, INSTRUCTIONS.peer):
                 say(f"counting instructions of {name}")
                 result.instructions[name] = count(running, CASES[INSTRUCTIONS.case], PEERS[name])

@@ -16,7 +16,8 @@ class Peer:
     """A server to start as `python -m <module> <arguments>`.
 
     Placeholders in `environment`: {url} of the database, {pool} connections, {host}, {port}, {second_port}, {keys} the
-    folder of signing keys, {key} the one key file, {valkey} the URL of Valkey, {answers} the file of recorded answers.
+    folder of signing keys, {key} the one key file, {valkey} the URL of Valkey, {collector} the port that takes traces,
+    {answers} the file of recorded answers.
     It is ready when GET `ready_path` answers `ready_status`. One that `repeats` gives everybody the answers that were
     recorded for one user, and starts when they are.
     """
@@ -79,9 +80,12 @@ UNCACHED = Peer(
         "TASKS_HTTP_PORT": "{port}",
         "TASKS_METRICS_PORT": "{second_port}",
         "TASKS_TOKENS_FOLDER": "{keys}",
-        # Limits are on and pay their price; a generator asks for its few users more often than people do.
-        "TASKS_LIMITS_READ": "100000000/60",
-        "TASKS_LIMITS_WRITE": "100000000/60",
+        # Limits are on and pay their price, leases from Valkey included; a generator asks for its few users ten times
+        # as often as people may.
+        "TASKS_LIMITS_READ": "12000/60",
+        "TASKS_LIMITS_WRITE": "3000/60",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://{host}:{collector}",
+        "OTEL_TRACES_SAMPLER_ARG": "0.05",
     },
     ready_path="/health/ready",
     ready_status=200,
@@ -147,4 +151,3 @@ COMPARISONS: Sequence[Comparison] = (
 )
 # Instructions a request of the list in process, subject by peer; `goal` is the most that is wanted.
 INSTRUCTIONS = Comparison("list", "product", "fastapi", goal=0.7)
-DEFAULT_CASES = ("list",)

@@ -1,30 +1,50 @@
-"""The process whose instructions are counted: an application without a server, and one request again and again.
+"""The process whose instructions are counted: the bytes of one request in, those of its answer out, again and again.
 
-Reads {app, path, token} on stdin. Loads the application by name, as a server would; nothing else here knows it.
+What is counted is the server's protocol, its parser and the application, without a socket, a loop or a task: the
+product answers a hit in the protocol. Reads {app, path, token} on stdin. Loads the application by name, as a server
+would; nothing else here knows it.
 """
 
 import asyncio
+import contextlib
 import importlib
 import json
 import os
 import sys
 from typing import Any
 
+import uvicorn
 from starlette.types import ASGIApp, Message, Scope
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
 
 FEW, MANY = 20, 120
 WARM_UP = 50
 TRIES = 600
 
 
-def load(name: str) -> ASGIApp:
-    if name == "product":
-        settings = importlib.import_module("service.settings").Settings()
-        importlib.import_module("service.kit.logs").configure(settings.log.level)
-        app: ASGIApp = importlib.import_module("service.app").create_app(settings)
-    else:
-        app = importlib.import_module("loadtests.peers.bare").create_app()
-    return app
+class ByHand(HttpToolsProtocol):
+    """Runs the application where the server would make a task for it; one that waits for anything is given up."""
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        work: Any = cycle.run_asgi(app)
+        with contextlib.suppress(StopIteration):
+            work.send(None)
+        work.close()
+
+
+def load(name: str) -> tuple[ASGIApp, type[HttpToolsProtocol]]:
+    """The application, and the server's protocol for it."""
+    if name != "product":
+        return importlib.import_module("loadtests.peers.bare").create_app(), ByHand
+    settings = importlib.import_module("service.settings").Settings()
+    importlib.import_module("service.kit.logs").configure(settings.log.level)
+    service = importlib.import_module("service.app")
+    api = service.create_api(settings)
+    api.state.parts = service.build_parts(settings)
+    app, hits = service.wrapped(api, settings)
+    wire = importlib.import_module("service.kit.wire").protocol(settings.http, hits)
+    return app, type("WireByHand", (ByHand, wire), {})
 
 
 def scope_of(path: str, token: str) -> Scope:
@@ -51,26 +71,60 @@ async def receive() -> Message:
     return {"type": "http.request", "body": b"", "more_body": False}
 
 
+async def answered(app: ASGIApp, scope: Scope) -> None:
+    """One request that may wait for whatever it needs."""
+
+    async def ignore(_: Message) -> None:
+        pass
+
+    await app(dict(scope), receive, ignore)
+
+
+class Transport(asyncio.Transport):
+    """A connection without a socket, which holds what was written last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[bytes] = []
+
+    def write(self, data: Any) -> None:
+        self.written.append(data)
+
+    def is_closing(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        """Nothing: one that had to be given up is not asked again."""
+
+    write_eof = close
+
+
 class Asked:
-    def __init__(self, app: ASGIApp, scope: Scope) -> None:
-        self.app, self.scope, self.status = app, scope, 0
+    """One connection, and the bytes of one request."""
 
-    async def send(self, message: Message) -> None:
-        self.status = message.get("status", self.status)
-
-    async def wait(self) -> None:
-        await self.app(dict(self.scope), receive, self.send)
+    def __init__(self, app: ASGIApp, protocol: type[HttpToolsProtocol], scope: Scope) -> None:
+        config = uvicorn.Config(app, http=protocol, lifespan="off", log_config=None, access_log=False)
+        config.load()
+        state = ServerState()
+        state.default_headers = [(b"date", b"Wed, 01 Jan 2025 00:00:00 GMT")]
+        self.transport = Transport()
+        self.protocol = protocol(config, state, {})
+        self.protocol.connection_made(self.transport)
+        lines = [b"%b: %b" % header for header in scope["headers"]]
+        self.request = b"\r\n".join([b"GET %b HTTP/1.1" % target_of(scope), *lines, b"", b""])
 
     def at_once(self) -> bool:
-        """Whether the answer came without waiting for anything, as a hit does."""
-        self.status = 0
-        work: Any = self.wait()
-        try:
-            work.send(None)
-        except StopIteration:
-            return self.status == 200  # noqa: PLR2004 (the only status that counts here)
-        work.close()
-        return False
+        """Whether a whole answer came without waiting for anything, as a hit does."""
+        self.transport.written.clear()
+        self.protocol.data_received(self.request)
+        written = b"".join(self.transport.written)
+        return written.startswith(b"HTTP/1.1 200 ") and len(written.partition(b"\r\n\r\n")[2]) > 0
+
+
+def target_of(scope: Scope) -> bytes:
+    query: bytes = scope["query_string"]
+    path: bytes = scope["raw_path"]
+    return b"%b?%b" % (path, query) if query else path
 
 
 async def started(app: ASGIApp) -> tuple[asyncio.Task[None], asyncio.Event]:
@@ -110,14 +164,17 @@ def forked(asked: Asked, requests: int) -> dict[str, int]:
 
 async def main() -> None:
     given = json.loads(sys.stdin.read())
-    app = load(given["app"])
+    app, protocol = load(given["app"])
     task, ending = await started(app)
-    asked = Asked(app, scope_of(given["path"], given["token"]))
+    scope = scope_of(given["path"], given["token"])
     for _ in range(TRIES):
-        await asked.wait()
+        await answered(app, scope)
         await asyncio.sleep(0.05)
+        asked = Asked(app, protocol, scope)
         if all(asked.at_once() for _ in range(WARM_UP)):
             break
+    else:
+        raise RuntimeError("no answer came at once")
     counted = [forked(asked, FEW), forked(asked, MANY)]
     sys.stdout.write("\n" + json.dumps(counted) + "\n")
     sys.stdout.flush()

@@ -20,7 +20,10 @@ def valgrind() -> str:
     """Its path. ServerError with what to install."""
     found = shutil.which("valgrind")
     if found is None:
-        raise ServerError("--instructions needs valgrind: apt-get install valgrind (or dnf, brew), and try again")
+        raise ServerError(
+            "counting instructions needs valgrind: apt-get install valgrind (or dnf, brew), or leave them out with"
+            " --no-instructions"
+        )
     return found
 
 

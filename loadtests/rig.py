@@ -12,10 +12,12 @@ from pathlib import Path
 from loadtests.cache import valkey
 from loadtests.cases import CASES, PEERS, Case, Peer
 from loadtests.cluster import postgres
+from loadtests.collector import collector
 from loadtests.servers import HOST, Server, ServerError, answers, free_port, launched, python_module, run_command
 from loadtests.world import Owner, make_keys, read_owners, seed
 
 SAMPLE_OWNERS = 10
+_SETTINGS = ("TASKS_", "PEER_", "OTEL_")
 
 Say = Callable[[str], None]
 Migrate = Callable[[str], None]
@@ -37,7 +39,7 @@ class Rig:
 
 def environment_of(settings: Mapping[str, str], values: Mapping[str, object]) -> dict[str, str]:
     """The caller's environment without settings of any peer: they would change what is measured."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("TASKS_", "PEER_"))}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(_SETTINGS)}
     return inherited | {name: value.format_map(values) for name, value in settings.items()}
 
 
@@ -76,6 +78,7 @@ def rig(
         keys = make_keys(folder / "keys")
         values: dict[str, object] = {"url": cluster.url, "pool": pool, "keys": keys.folder, "key": keys.path}
         values["answers"] = folder / "answers.json"
+        values["collector"] = stack.enter_context(collector())
         if any(PEERS[name].needs("valkey") for name in peers):
             values["valkey"] = f"valkey://{HOST}:{stack.enter_context(valkey(folder)).port}"
         say(f"starting {', '.join(peers)}; seeding {rows:,} tasks of {owners:,} users")

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import structlog
 from fastapi import APIRouter, FastAPI
@@ -22,6 +22,7 @@ from service.auth import routes as auth
 from service.kit import logs, problems, tracing, upkeep, validation
 from service.kit.access import Parts
 from service.kit.answers import answer
+from service.kit.cache.hits import Hits
 from service.kit.cache.layer import Layer, Rule, Rules
 from service.kit.cache.store import Store
 from service.kit.cancellation import give_up
@@ -31,7 +32,7 @@ from service.kit.edge import Edge, context_of
 from service.kit.keys import KeyFolder
 from service.kit.limits.address import Addresses
 from service.kit.limits.limiter import Limiter, Policies
-from service.kit.limits.policy import Policy
+from service.kit.limits.policy import Policy, Quota
 from service.kit.paging import Cursors
 from service.kit.passwords import Passwords
 from service.kit.problems import Problem
@@ -125,7 +126,7 @@ def create_app(settings: Settings) -> ASGIApp:
     """The whole service as one ASGI application, with the rooms that the settings name."""
     api = create_api(settings)
     api.state.parts = build_parts(settings)
-    return wrapped(api, settings)
+    return wrapped(api, settings).app
 
 
 def create_api(settings: Settings) -> FastAPI:
@@ -166,29 +167,39 @@ def create_api(settings: Settings) -> FastAPI:
     return api
 
 
-def wrapped(api: FastAPI, settings: Settings) -> ASGIApp:
+class Wrapped(NamedTuple):
+    """``hits`` answers some requests before they reach ``app``, with the same answers; None where nothing is kept."""
+
+    app: ASGIApp
+    hits: Hits | None
+
+
+def wrapped(api: FastAPI, settings: Settings) -> Wrapped:
     """CORS stands outside the edge, so that a browser may read the edge's own refusals too."""
     parts: Parts = api.state.parts
-    layer = Layer(api, parts.store, Rules(_kept(settings))) if parts.valkey else None
-    edge = Edge(
-        layer or api,
-        settings.http,
-        _route_of(api),
-        tokens=parts.tokens,
-        limiter=_limiter(settings, parts.counting) if settings.limits.on else None,
-        tracing=parts.tracing,
-        ready=layer,
-    )
-    return Cors(edge, settings.cors.origins)
+    kept = _kept(settings)
+    layer = Layer(api, parts.store, Rules(kept)) if parts.valkey else None
+    limiter = _limiter(settings, parts.counting) if settings.limits.on else None
+    tokens, tracing = parts.tokens, parts.tracing
+    edge = Edge(layer or api, settings.http, _route_of(api), tokens=tokens, limiter=limiter, tracing=tracing)
+    cors = Cors(edge, settings.cors.origins)
+    if layer is None:
+        return Wrapped(cors, None)
+    hits = Hits(parts.store, kept.values(), tokens=tokens, cors=cors, limiter=limiter, tracing=tracing)
+    return Wrapped(cors, hits)
 
 
 def _limiter(settings: Settings, valkey: Valkey | None) -> Limiter:
     limits = settings.limits
+
+    def open_policy(name: str, quota: Quota) -> Policy:
+        return Policy(name, quota, allowance=quota.allowance(limits.processes))
+
     policies = Policies(
         credentials=Policy("credentials", limits.credentials, closed=True),
-        read=Policy("read", limits.read),
-        write=Policy("write", limits.write),
-        anonymous=Policy("anonymous", limits.anonymous),
+        read=open_policy("read", limits.read),
+        write=open_policy("write", limits.write),
+        anonymous=open_policy("anonymous", limits.anonymous),
         credential_paths=frozenset({f"{BASE_PATH}/auth/login", f"{BASE_PATH}/auth/register"}),
         exempt_paths=frozenset({"/health/live", "/health/ready"}),
     )

@@ -50,10 +50,11 @@ def serve(settings: Settings) -> None:
     logs.configure(settings.log.level)
     api = create_api(settings)
     api.state.parts = build_parts(settings)
+    app, hits = wrapped(api, settings)
     config = uvicorn.Config(
-        wrapped(api, settings),
+        app,
         loop="uvloop",
-        http=wire.protocol(settings.http),
+        http=wire.protocol(settings.http, hits),
         lifespan="on",
         log_config=None,
         access_log=False,

@@ -81,6 +81,8 @@ class Limits(_Group):
     """Requests in any window of so many seconds, as COUNT/SECONDS."""
 
     on: bool = True
+    # How many share a quota. Each lets a subject do a twentieth of it, divided by them all, in a window before it asks.
+    processes: int = Field(default=3, ge=1, le=10_000)
     # By client address: what guesses passwords or makes accounts.
     credentials: QuotaSetting = Quota(100, 900)
     # By user.

@@ -76,8 +76,8 @@ def up(plan: Plan, site: Site, *, detach: bool, say: Say, announce: Callable[[Pl
         accounts = demo.ensure(site, plan.server("api"))
         site.folder.record_phase(plan.phase)
         starting.close()
+        ready = not detach  # before it is said: who reads it may press Ctrl-C at once
         announce(Platform(plan, site, accounts, time.monotonic() - began))
-        ready = True
         if not detach:
             _stay(supervisord, site.folder, say)
     except BaseException as reason:

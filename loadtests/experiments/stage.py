@@ -11,6 +11,7 @@ from pathlib import Path
 from loadtests.cache import valkey
 from loadtests.cases import Peer
 from loadtests.cluster import Cluster, postgres
+from loadtests.collector import collector
 from loadtests.driver import DRAIN_SECONDS, Plan, Report
 from loadtests.paced import Pace
 from loadtests.rig import environment_of, start
@@ -60,9 +61,10 @@ def stage(settings: Mapping[str, str] | None = None) -> Iterator[Stage]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="loadtests-")))
         cluster = stack.enter_context(postgres(folder, settings))
         keys = make_keys(folder / "keys")
-        values = {
+        values: dict[str, object] = {
             "pool": POOL,
             "keys": keys.folder,
+            "collector": stack.enter_context(collector()),
             "valkey": f"valkey://{HOST}:{stack.enter_context(valkey(folder)).port}",
         }
         yield Stage(cluster, keys, folder, values, stack)

@@ -7,6 +7,8 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from service.kit.cache.tier import lines_of
+
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "DELETE")
 _SENT: Final = (
     "Authorization",
@@ -39,6 +41,15 @@ class Cors(CORSMiddleware):
             expose_headers=_READ,
             max_age=600,
         )
+        granted = list(self.simple_headers.items())
+        self._granted = {
+            origin.encode(): _lines([*granted, ("Access-Control-Allow-Origin", origin)]) for origin in origins
+        }
+        self._refused = _lines(granted)
+
+    def lines(self, origin: bytes) -> bytes:
+        """What an answer to this origin says beside its own headers, ready to be sent."""
+        return self._granted.get(origin, self._refused)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Without an Origin there is nothing to grant. What a browser keeps says ``Vary: Origin`` by itself."""
@@ -53,3 +64,7 @@ class Cors(CORSMiddleware):
         if response.status_code == Response(None, 200).status_code:
             return response
         return Response(None, 204, {"Vary": "Origin"})
+
+
+def _lines(headers: list[tuple[str, str]]) -> bytes:
+    return lines_of((name.lower().encode(), value.encode()) for name, value in headers)

@@ -2,9 +2,9 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from time import perf_counter
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -27,13 +27,12 @@ from service.kit.tokens import Principal, Tokens
 from service.kit.tracing import Sampled, Tracing
 from service.settings import Http as HttpSettings
 
-_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
-_SECURITY: Final = (
+REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+SECURITY: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
 )
-_POLICY: Final = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
-_FINISH: Final = (*_SECURITY, _POLICY)  # of an answer that was kept, and says itself how it may be cached
+POLICY: Final = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 _NO_STORE: Final = (b"cache-control", b"no-store")
 CONTEXT: Final = "tasks.context"
 
@@ -86,14 +85,6 @@ def context_of(scope: Scope) -> Context:
     return context
 
 
-class Ready(Protocol):
-    """What may answer before anything else is done: start and body, the headers in a list of its own; or None."""
-
-    def at_once(
-        self, scope: Scope, headers: Mapping[bytes, bytes], context: Context
-    ) -> tuple[Message, Message] | None: ...
-
-
 class Edge:
     """The outermost layer. Answers 413, 431, 500 and the deadline's 408 or 503 itself; passes the rest on."""
 
@@ -106,7 +97,6 @@ class Edge:
         tokens: Tokens,
         limiter: Limiter | None = None,
         tracing: Tracing | None = None,
-        ready: Ready | None = None,
     ) -> None:
         self._app = app
         self._settings = settings
@@ -114,23 +104,21 @@ class Edge:
         self._tokens = tokens
         self._limiter = limiter
         self._tracing = tracing
-        self._ready = ready
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        given = headers.get(b"x-request-id", b"")
-        request_id = given.decode() if _REQUEST_ID.fullmatch(given) else telemetry.new_id()
         traceparent = headers.get(b"traceparent", b"").decode("latin-1")
         sampled = self._tracing.begin(traceparent, scope["method"]) if self._tracing is not None else None
+        trace_id = telemetry.trace_id_of(traceparent) if sampled is None else sampled.trace_id
+        given = headers.get(b"x-request-id", b"")
+        context = Context(given.decode() if REQUEST_ID.fullmatch(given) else trace_id, trace_id)
+        context.sampled = sampled
         if sampled is None:
-            context = Context(request_id, telemetry.trace_id_of(traceparent))
             await self._answer(scope, headers, receive, send, context)
             return
-        context = Context(request_id, sampled.trace_id)
-        context.sampled = sampled
         with tracing.within(sampled):
             await self._answer(scope, headers, receive, send, context)
 
@@ -150,16 +138,6 @@ class Edge:
                 await self._refuse(problem, scope, receive, _Reply(send, context))
                 self._observe(scope, scope["method"], context)
                 return
-        if self._ready is not None and (answer := self._ready.at_once(scope, headers, context)) is not None:
-            if context.sampled is not None:
-                context.sampled.child("cache", {"tasks.cache.tier": "process"}).end()
-            start, body = answer
-            context.status = start["status"]
-            start["headers"] += (*_FINISH, *_own_headers(context))
-            await send(start)
-            await send(body)
-            self._observe(scope, "GET", context)
-            return
         # Express, which the old clients were written against, takes a trailing slash and answers HEAD as GET.
         path = scope["path"]
         inner = {
@@ -226,23 +204,26 @@ class Edge:
         route = context.route if context.route != telemetry.UNMATCHED else self._route_of(scope)
         known_method = method if method in telemetry.METHODS else "_OTHER"
         telemetry.observe_request(route, known_method, context.status, duration_s)
-        event: dict[str, Any] = {
-            "http_route": route,
-            "http_request_method": known_method,
-            "http_response_status_code": context.status,
-            "duration_ms": round(duration_s * 1000, 3),
-            "user_id": context.user_id,
-            "trace_id": context.trace_id,
-            "request_id": context.request_id,
-        }
-        if context.code is not None:
-            event["code"] = context.code
         if context.sampled is not None:
             context.sampled.end(route, context.status)
-        if context.failure is not None:
-            log.error("request", **event, **logs.failure(context.failure))
-        else:
-            logs.wide_event(event)
+        if context.failure is None:
+            logs.request(
+                route, known_method, context.status, duration_s, context.user_id, context.trace_id, context.request_id,
+                context.code,
+            )  # fmt: skip
+            return
+        log.error(
+            "request",
+            http_route=route,
+            http_request_method=known_method,
+            http_response_status_code=context.status,
+            duration_ms=round(duration_s * 1000, 3),
+            user_id=context.user_id,
+            trace_id=context.trace_id,
+            request_id=context.request_id,
+            **({} if context.code is None else {"code": context.code}),
+            **logs.failure(context.failure),
+        )
 
 
 def _too_late(context: Context) -> Problem:
@@ -280,10 +261,10 @@ class _Reply:
             self.context.status = message["status"]
             headers = list(message["headers"])
             names = {name for name, _ in headers}
-            headers += _SECURITY
+            headers += SECURITY
             headers += _own_headers(self.context)
-            if _POLICY[0] not in names:
-                headers.append(_POLICY)
+            if POLICY[0] not in names:
+                headers.append(POLICY)
             if _NO_STORE[0] not in names:
                 headers.append(_NO_STORE)
             message = {**message, "headers": headers}

@@ -4,8 +4,8 @@ import asyncio
 import atexit
 import logging
 import sys
+import time
 import traceback
-from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Final
 
@@ -42,10 +42,10 @@ class _Lines:
     """
 
     def __init__(self) -> None:
-        self._waiting: list[bytes] = []
+        self._waiting: list[str] = []
         self.on = True
 
-    def add(self, line: bytes) -> None:
+    def add(self, line: str) -> None:
         if not self._waiting:
             asyncio.get_running_loop().call_later(_TOGETHER_S, self.flush)
         self._waiting.append(line)
@@ -55,20 +55,51 @@ class _Lines:
     def flush(self) -> None:
         lines, self._waiting = self._waiting, []
         if lines:
-            sys.stdout.buffer.write(b"\n".join(lines) + b"\n")
+            sys.stdout.buffer.write("".join(lines).encode())
             sys.stdout.buffer.flush()
 
 
 _lines = _Lines()
 
 
-def wide_event(event: dict[str, Any]) -> None:
-    """The one line of an ordinary request, in the same form as every other and at a tenth of the cost."""
+class _Clock:
+    """ISO 8601 in UTC with microseconds; a second is formatted once."""
+
+    def __init__(self) -> None:
+        self._second = 0
+        self._text = ""
+
+    def now(self) -> str:
+        moment = time.time_ns() // 1000
+        second, micros = divmod(moment, 1_000_000)
+        if second != self._second:
+            self._second = second
+            self._text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+        return f"{self._text}.{micros:06d}Z"
+
+
+_clock = _Clock()
+
+
+def request(  # noqa: PLR0913, PLR0917 (an object for each request would cost as much as its line)
+    route: str, method: str, status: int, duration_s: float, user_id: int | None, trace_id: str, request_id: str,
+    code: str | None = None,
+) -> None:  # fmt: skip
+    """The one line of an ordinary request, in the same form as every other and at a twentieth of the cost.
+
+    Nothing is escaped: templates, ids and codes have no character that JSON would escape.
+    """
     if _lines.on:
-        event["event"] = "request"
-        event["level"] = "info"
-        event["timestamp"] = f"{datetime.now(UTC).isoformat(timespec='microseconds')[:26]}Z"
-        _lines.add(to_json(event))
+        _lines.add(
+            f'{{"http_route":"{route}","http_request_method":"{method}","http_response_status_code":{status},'
+            f'"duration_ms":{duration_s * 1000:.3f},"user_id":{"null" if user_id is None else user_id},'
+            f'"trace_id":"{trace_id}","request_id":"{request_id}",{_member("code", code)}'
+            f'"event":"request","level":"info","timestamp":"{_clock.now()}"}}\n'
+        )
+
+
+def _member(name: str, value: str | None) -> str:
+    return "" if value is None else f'"{name}":"{value}",'
 
 
 def flush() -> None:

@@ -12,7 +12,6 @@ from datetime import timedelta
 from typing import Final
 
 from service.kit.db import DIRECTORY, Database, UserId, WriteSession
-from service.kit.problems import Unavailable
 
 # Above every epoch: nothing that names this user is valid any more.
 EVERY_EPOCH: Final = 2**31 - 1
@@ -34,13 +33,18 @@ class Revocations:
         self._tell: Callable[[], None] = lambda: None
 
     def covers(self, token_id: str, user_id: UserId, epoch: int) -> bool:
-        """Raises :class:`Unavailable` before the first read: a token cannot be trusted until then."""
+        """True for everybody before the first read: a token cannot be trusted until then."""
         if self._read_at is None:
-            raise Unavailable
+            return True
         if token_id in self._tokens:
             return True
         user = self._users.get(user_id)
         return user is not None and epoch < user[0]
+
+    @property
+    def known(self) -> bool:
+        """Whether they have been read at all."""
+        return self._read_at is not None
 
     @property
     def age_s(self) -> float:
@@ -69,7 +73,7 @@ class Revocations:
         session.after_commit(self._tell)
 
     async def refresh(self) -> None:
-        """Reads what has been committed since the last call. Raises :class:`Unavailable`."""
+        """Reads what has been committed since the last call. Raises Unavailable."""
         rows = await self._db.read(DIRECTORY).rows(
             """
             SELECT pg_snapshot_xmin(pg_current_snapshot())::text, r.token_id, r.user_id, r.below_epoch,

@@ -1,39 +1,63 @@
 """Instruments of the process, in Prometheus form with OpenTelemetry's names; served on a port of their own."""
 
+import itertools
 import random
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from prometheus_client import REGISTRY, Gauge, Histogram
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client import REGISTRY, Gauge
+from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 
 # OpenTelemetry's own boundaries lack 0.08 and 0.2, and a target that is no boundary cannot be judged from a histogram.
 BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.08, 0.1, 0.2, 0.25, 0.5, 0.75, 1, 2.5, 5, 10)
 
-REQUEST_DURATION = Histogram(
-    "http_server_request_duration_seconds",
-    "Time from the request's headers to the end of its answer.",
-    ("http_route", "http_request_method", "http_response_status_code"),
-    buckets=BUCKETS,
-)
+
+class Durations(Collector):
+    """A histogram that one thread writes. prometheus_client's takes two locks for an observation and looks for the
+    bucket one by one: 2 µs, where this takes 0.4.
+    """
+
+    NAME: Final = "http_server_request_duration_seconds"
+    LABELS: Final = ("http_route", "http_request_method", "http_response_status_code")
+
+    def __init__(self) -> None:
+        self._series: dict[tuple[str, str, int], list[float]] = {}
+
+    def observe(self, route: str, method: str, status: int, duration_s: float) -> None:
+        name = (route, method, status)
+        series = self._series.get(name)
+        if series is None:
+            # Observations by bucket, those beyond the last, and their sum.
+            series = self._series[name] = [0.0] * (len(BUCKETS) + 2)
+        series[bisect_left(BUCKETS, duration_s)] += 1
+        series[-1] += duration_s
+
+    def collect(self) -> Iterable[Metric]:
+        family = HistogramMetricFamily(
+            self.NAME, "Time from the request's headers to the end of its answer.", labels=self.LABELS
+        )
+        bounds = [*(str(float(bound)) for bound in BUCKETS), "+Inf"]
+        for (route, method, status), series in list(self._series.items()):
+            *counts, total_s = series
+            buckets = list(zip(bounds, itertools.accumulate(counts), strict=True))
+            family.add_metric((route, method, str(status)), buckets, total_s)
+        return [family]
+
+
+_durations = Durations()
+REGISTRY.register(_durations)
 ACTIVE_REQUESTS = Gauge("http_server_active_requests", "Requests under way.")
 
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 UNMATCHED: Final = "__unmatched__"
 
-# labels() takes a lock and joins strings on each call; the set of label values is small, so they are looked up once.
-_series: dict[tuple[str, str, int], Histogram] = {}
-
 
 def observe_request(route: str, method: str, status: int, duration_s: float) -> None:
     """``route`` is a template and ``method`` one of METHODS or _OTHER: nothing a client can invent."""
-    name = (route, method, status)
-    series = _series.get(name)
-    if series is None:
-        series = _series[name] = REQUEST_DURATION.labels(route, method, str(status))
-    series.observe(duration_s)
+    _durations.observe(route, method, status, duration_s)
 
 
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
@@ -41,7 +65,7 @@ _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 
 def is_traceparent(traceparent: str) -> bool:
     """W3C Trace Context, version 00."""
-    match = _TRACEPARENT.fullmatch(traceparent)
+    match = _TRACEPARENT.fullmatch(traceparent) if traceparent else None
     return match is not None and match[1] != "0" * 32 and match[2] != "0" * 16
 
 

@@ -14,7 +14,7 @@ from joserfc.errors import JoseError
 
 from service.kit.db import UserId
 from service.kit.keys import KeyFolder
-from service.kit.problems import NotSignedIn, Problem
+from service.kit.problems import NotSignedIn, Problem, Unavailable
 from service.kit.revocations import EVERY_EPOCH, Revocations
 from service.settings import Tokens as TokenSettings
 
@@ -79,6 +79,20 @@ class Tokens:
         except Problem:
             return None
 
+    def known(self, authorization: bytes) -> Principal | None:
+        """Who a header speaks for, if its token was verified before and still holds; None for every doubt."""
+        if not authorization.startswith(b"Bearer "):
+            return None
+        digest = hashlib.sha256(authorization[7:]).digest()
+        known = self._verified.get(digest)
+        if known is None or known[1] not in self._folder.keys.kids:
+            return None
+        principal = known[0]
+        if self._is_over(principal):
+            return None
+        self._verified.move_to_end(digest)
+        return principal
+
     def verify(self, token: str) -> Principal:
         """Raises :class:`NotSignedIn`, the same for every defect, and Unavailable until revocations are known."""
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
@@ -92,12 +106,17 @@ class Tokens:
         else:
             principal = known[0]
             self._verified.move_to_end(digest)
-        if principal.expires_at + self._settings.leeway_s <= self._clock() or self._revocations.covers(
-            principal.token_id, principal.user_id, principal.epoch
-        ):
+        if not self._revocations.known:
+            raise Unavailable  # a token cannot be trusted before the first read
+        if self._is_over(principal):
             self._verified.pop(digest, None)
             raise NotSignedIn("Your session has ended; please log in again")
         return principal
+
+    def _is_over(self, principal: Principal) -> bool:
+        return principal.expires_at + self._settings.leeway_s <= self._clock() or self._revocations.covers(
+            principal.token_id, principal.user_id, principal.epoch
+        )
 
     def _check(self, token: str) -> tuple[Principal, str]:
         kid, claims = self._decode(token)

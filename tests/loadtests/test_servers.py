@@ -103,10 +103,12 @@ def test_a_peer_sees_no_settings_but_its_own(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("TASKS_LOG_LEVEL", "ERROR")
     monkeypatch.setenv("PEER_POOL_SIZE", "99")
     monkeypatch.setenv("HARMLESS", "kept")
-    values = dict.fromkeys(("url", "pool", "host", "port", "second_port", "keys", "key", "valkey", "answers"), "7")
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "somebody-else")
+    names = ("url", "pool", "host", "port", "second_port", "keys", "key", "valkey", "collector", "answers")
+    values = dict.fromkeys(names, "7")
     for peer in PEERS.values():
         environment = environment_of(peer.environment, values)
-        ours = {name for name in environment if name.startswith(("TASKS_", "PEER_"))}
+        ours = {name for name in environment if name.startswith(("TASKS_", "PEER_", "OTEL_"))}
         assert ours == peer.environment.keys()
         filled = {name for name, value in peer.environment.items() if value.startswith("{")}
         assert {environment[name] for name in filled} == {"7"}

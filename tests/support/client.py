@@ -92,7 +92,7 @@ async def running(settings: Settings) -> AsyncIterator[Client]:
     """The service as one process of it would run, lifespan included."""
     api = create_api(settings)
     api.state.parts = build_parts(settings)
-    transport = httpx2.ASGITransport(wrapped(api, settings), raise_app_exceptions=True)
+    transport = httpx2.ASGITransport(wrapped(api, settings).app, raise_app_exceptions=True)
     async with (
         api.router.lifespan_context(api),
         httpx2.AsyncClient(transport=transport, base_url="http://tasks.test") as http,

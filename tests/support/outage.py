@@ -84,7 +84,7 @@ async def listening(settings: Settings) -> AsyncIterator[Client]:
     api = create_api(settings)
     api.state.parts = build_parts(settings)
     with socket.create_server(("127.0.0.1", free_port())) as listener:
-        config = uvicorn.Config(wrapped(api, settings), http="httptools", log_config=None, access_log=False)
+        config = uvicorn.Config(wrapped(api, settings).app, http="httptools", log_config=None, access_log=False)
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
 

@@ -1,7 +1,7 @@
 """A private HTTP cache in front of routing: what a route has answered a user once, it need not answer again.
 
 Correctness stays in the routes. An answer is kept only if its route says so (``context.keep``); whoever is not known
-here, by token and address, goes on to the route. A lookup that finds costs two dictionary look-ups and no waiting.
+here, by token and address, goes on to the route. Most hits do not come as far as this: see ``hits``.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.kit import etags
 from service.kit.cache.instruments import LOAD, MISSES, STALE
 from service.kit.cache.store import Store
-from service.kit.cache.tier import Answer, Shelf
+from service.kit.cache.tier import Answer, Shelf, is_content
 from service.kit.edge import CONTEXT, Context
 from service.kit.tokens import Principal
 from service.kit.valkey import ValkeyGoneError
@@ -74,25 +74,6 @@ class Layer:
         self._loading: dict[tuple[int, bytes], _Loading] = {}
         self._renewing: set[asyncio.Task[None]] = set()
 
-    def at_once(self, scope: Scope, headers: Mapping[bytes, bytes], context: Context) -> tuple[Message, Message] | None:
-        """Asks nobody and raises nothing: every doubt goes the long way."""
-        rule = self._rules.of(scope["path"]) if scope["method"] == "GET" else None
-        if rule is None or not self._store.on:
-            return None
-        principal = context.caller
-        if principal is None:
-            return None
-        key = _key(scope, principal)
-        answer = self._store.find(principal.user_id, key)
-        if answer is None:
-            return None
-        if answer.stale_at <= time.monotonic():
-            STALE.labels(answer.kind).inc()
-            self._renew(scope, principal, key, rule)
-        context.user_id = principal.user_id
-        context.route = rule.route
-        return messages(answer, headers.get(_CONDITION))
-
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         rule = self._rules.of(scope["path"]) if scope["type"] == "http" and scope["method"] == "GET" else None
         if rule is None or not self._store.on:
@@ -103,7 +84,17 @@ class Layer:
         if principal is None:
             await self._app(scope, receive, send)
             return
-        answer, capture = await self._shared(principal, _key(scope, principal), rule, scope, receive)
+        key = key_of(principal, scope["path"], scope["query_string"])
+        answer, capture = self._store.find(principal.user_id, key), None
+        if answer is None:
+            answer, capture = await self._shared(principal, key, rule, scope, receive)
+        else:
+            self._store.count(answer)
+            if context.sampled is not None:
+                context.sampled.child("cache", {"tasks.cache.tier": "process"}).end()
+            if answer.stale_at <= time.monotonic():
+                STALE.labels(answer.kind).inc()
+                self._renew(scope, principal, key, rule)
         if answer is None and capture is None:
             await self._app(scope, receive, send)
             return
@@ -230,17 +221,27 @@ class _Capture:
 
 def messages(answer: Answer, condition: bytes | None) -> tuple[Message, Message]:
     """200 with the body, or 304 when the caller has it."""
-    if condition is not None and etags.names(condition.decode("latin-1"), answer.etag.decode("latin-1"), weak=True):
-        kept = [header for header in answer.headers if not header[0].startswith(b"content-")]
+    if condition is not None and has(condition, answer):
+        kept = [header for header in answer.headers if not is_content(header)]
         return {"type": _START, "status": 304, "headers": kept}, {"type": _BODY, "body": b""}
     return {"type": _START, "status": _OK, "headers": list(answer.headers)}, {"type": _BODY, "body": answer.body}
 
 
-def _key(scope: Scope, principal: Principal) -> bytes:
+def has(condition: bytes, answer: Answer) -> bool:
+    """Whether an If-None-Match says that the caller has it."""
+    return condition == answer.etag or etags.names(
+        condition.decode("latin-1"), answer.etag.decode("latin-1"), weak=True
+    )
+
+
+def key_of(principal: Principal, path: str, query: bytes) -> bytes:
+    """A path that was escaped where it need not be has a key of its own, and finds nothing: it takes the long way."""
+    return target_key(principal, b"%b?%b" % (path.encode(), query) if query else path.encode())
+
+
+def target_key(principal: Principal, target: bytes) -> bytes:
     """With the epoch of the caller's role: whoever's role changed has other answers, though nobody wrote here."""
-    path: str = scope["path"]
-    query: bytes = scope["query_string"]
-    return b"%d %b?%b" % (principal.epoch, path.encode(), query)
+    return b"%d %b" % (principal.epoch, target)
 
 
 async def _nothing() -> Message:

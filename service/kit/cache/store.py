@@ -67,16 +67,19 @@ class Store:
 
     def find(self, user_id: int, key: bytes) -> Answer | None:
         """From the process alone, without waiting. None while an unread word of Valkey's might say otherwise."""
-        if self._valkey is None:
+        if self._valkey is None or not self._valkey.live:
             return None
         answer = self._tier.find(user_id, key, time.monotonic())
         if answer is None or self._valkey.unread():
             return None
+        return answer
+
+    def count(self, answer: Answer) -> None:
+        """What was found has been served."""
         hits = self._hits.get(answer.kind)
         if hits is None:
             hits = self._hits[answer.kind] = HITS.labels("process", answer.kind)
         hits.inc()
-        return answer
 
     async def catch_up(self) -> None:
         """All that Valkey had sent when this was called is known when it returns. Raises :class:`ValkeyGoneError`."""

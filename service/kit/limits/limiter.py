@@ -1,8 +1,10 @@
-"""The limit of each request: from what was leased before, or from a new lease.
+"""The limit of each request: from an allowance, from what was leased before, or from a new lease.
 
-Valkey counts for all processes. Each takes a small batch ahead and spends it within a slot, so most requests ask
-nobody. Without Valkey a process counts for itself; a policy that is closed refuses instead, where Valkey is configured:
-who guesses passwords must not get a fresh quota from each process by waiting for an outage.
+Valkey counts for all processes. Each lets a subject do a little before it asks, once in a window: people are that slow,
+and cost nobody a question. Who does more is counted: a small batch is taken ahead and spent within a slot, so that most
+of those requests ask nobody either. Without Valkey a process counts for itself; a policy that is closed refuses
+instead, where Valkey is configured: who guesses passwords must not get a fresh quota from each process by waiting for
+an outage.
 """
 
 import math
@@ -50,13 +52,17 @@ class LimitsUnavailable(Unavailable):
 
 @dataclass(slots=True)
 class Lease:
-    """What this process may still let through, and until when."""
+    """What this process may still let through, and until when. ``allowed_at`` is when the last allowance began,
+    ``untold`` what of it nobody has counted yet.
+    """
 
     policy: Policy
     tokens: int
     left: int
     ends_at: float
     free_at: float
+    allowed_at: float
+    untold: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +100,21 @@ class Limiter:
         self._valkey = valkey
         self._clock = clock
         self._local = LocalWindows(clock)
-        self._leases: OrderedDict[tuple[str, str], Lease] = OrderedDict()
+        # A user by number, a client without one by address.
+        self._leases: OrderedDict[tuple[str, int | str], Lease] = OrderedDict()
+
+    def at_once(self, user_id: int) -> Lease | None:
+        """One read of a user, if nobody has to be asked; None also for who has nothing left."""
+        policy = self._policies.read
+        name = (policy.name, user_id)
+        lease = self._leases.get(name)
+        now = self._clock()
+        if lease is None or now >= lease.ends_at:
+            lease = self._allowed(policy, name, lease, now)
+        if lease is None or lease.tokens <= 0:
+            return None
+        lease.tokens -= 1
+        return lease
 
     async def take(self, scope: Scope, user_id: int | None) -> Lease | None:
         """One request's worth. None where no policy holds. Raises :class:`TooManyRequests` or LimitsUnavailable."""
@@ -102,12 +122,11 @@ class Limiter:
         if policy is None:
             return None
         by_user = user_id is not None and policy is not self._policies.credentials
-        subject = f"u{user_id}" if by_user else self._addresses.of(scope)
-        name = (policy.name, subject)
+        name = (policy.name, user_id if by_user and user_id is not None else self._addresses.of(scope))
         now = self._clock()
         lease = self._leases.get(name)
         if lease is None or now >= lease.ends_at:
-            lease = await self._renewed(policy, name)
+            lease = self._allowed(policy, name, lease, now) or await self._renewed(policy, name)
         if lease.tokens <= 0 and lease.left > 0:
             lease = await self._renewed(policy, name)
         if lease.tokens <= 0:
@@ -116,36 +135,55 @@ class Limiter:
         lease.tokens -= 1
         return lease
 
-    async def _renewed(self, policy: Policy, name: tuple[str, str]) -> Lease:
-        grant = await self._granted(policy, name[1])
+    def _allowed(self, policy: Policy, name: tuple[str, int | str], known: Lease | None, now: float) -> Lease | None:
+        """The allowance of a new window; None while the last one's window lasts, and where there is none."""
+        ends_at = now + policy.quota.window_s
+        if not policy.allowance or (known is not None and now < known.allowed_at + policy.quota.window_s):
+            return None
+        left = policy.quota.count - policy.allowance
+        return self._keep(name, Lease(policy, policy.allowance, left, ends_at, ends_at, now, policy.allowance))
+
+    async def _renewed(self, policy: Policy, name: tuple[str, int | str]) -> Lease:
+        before = self._leases.get(name)
+        # Told once, by whoever asks first; tokens of the allowance that are left do not outlive this.
+        untold = before.untold if before is not None and self._clock() < before.ends_at else 0
+        if before is not None and untold:
+            before.untold = 0
+        subject = f"u{name[1]}" if isinstance(name[1], int) else name[1]
+        grant = await self._granted(policy, subject, untold)
         now = self._clock()
         life_s = policy.quota.slot_s if grant.granted else min(_REFUSED_S, grant.free_in_s)
         known = self._leases.pop(name, None)
         # Another request of the same subject may have renewed it meanwhile: what it leased is counted, and ours too.
         kept = known.tokens if known is not None and now < known.ends_at else 0
         ends_at = min(known.ends_at, now + life_s) if kept and known is not None else now + life_s
-        lease = Lease(policy, kept + grant.granted, grant.left, ends_at, now + grant.free_in_s)
+        allowed_at = known.allowed_at if known is not None else -math.inf
+        lease = Lease(policy, kept + grant.granted, grant.left, ends_at, now + grant.free_in_s, allowed_at)
+        return self._keep(name, lease)
+
+    def _keep(self, name: tuple[str, int | str], lease: Lease) -> Lease:
+        self._leases.pop(name, None)
         self._leases[name] = lease
         if len(self._leases) > _MOST_LEASES:
             self._leases.popitem(last=False)
         return lease
 
-    async def _granted(self, policy: Policy, subject: str) -> Grant:
+    async def _granted(self, policy: Policy, subject: str, spent: int) -> Grant:
         if self._valkey is None:
-            return self._local.lease(policy, subject)
+            return self._local.lease(policy, subject, spent)
         try:
-            return await lease_from(self._valkey, policy, subject)
+            return await lease_from(self._valkey, policy, subject, spent)
         except ValkeyGoneError as error:
             if policy.closed:
                 raise LimitsUnavailable from error
-            return self._local.lease(policy, subject)
+            return self._local.lease(policy, subject, spent)
 
 
 def headers_of(lease: Lease) -> tuple[tuple[bytes, bytes], ...]:
     """draft-ietf-httpapi-ratelimit-headers: the policy, and what is left of it at the least."""
-    left = lease.left + lease.tokens
+    return ((b"ratelimit-policy", lease.policy.header), (b"ratelimit", remaining_of(lease)))
+
+
+def remaining_of(lease: Lease) -> bytes:
     seconds = max(1, math.ceil(lease.free_at - time.monotonic()))
-    return (
-        (b"ratelimit-policy", lease.policy.header),
-        (b"ratelimit", b'"%s";r=%d;t=%d' % (lease.policy.name.encode(), left, seconds)),
-    )
+    return lease.policy.remaining % (lease.left + lease.tokens, seconds)

@@ -1,7 +1,7 @@
 """Who may ask how often."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator
@@ -12,6 +12,8 @@ _FORM: Final = re.compile(r"([1-9][0-9]{0,8})/([1-9][0-9]{0,5})", re.ASCII)
 SLOTS: Final = 20
 # What a process takes ahead, as a share of the quota: what three processes hold unused at once is 6 % of it.
 _BATCH_SHARE: Final = 50
+# Exactness is given up by this share of the quota, so that people, who are slow, are never asked about.
+_UNASKED_SHARE: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,12 @@ class Quota:
         """How many are leased at once: one request in so many asks Valkey."""
         return max(1, self.count // _BATCH_SHARE)
 
+    def allowance(self, processes: int) -> int:
+        """What each of so many processes lets through in a window before it asks. Parts of two of them can fall into
+        one window, so all together they are at most a tenth of the quota.
+        """
+        return self.count // (2 * _UNASKED_SHARE * processes)
+
 
 def _parsed(value: Any) -> Any:
     if not isinstance(value, str):
@@ -45,13 +53,20 @@ QuotaSetting = Annotated[Quota, NoDecode, BeforeValidator(_parsed)]
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """``closed`` says what happens while nobody can count for all processes: refuse, or count within the process."""
+    """``closed`` says what happens while nobody can count for all processes: refuse, or count within the process.
+
+    ``allowance`` is what a process lets a subject do in a window before it asks.
+    """
 
     name: str
     quota: Quota
     closed: bool = False
+    allowance: int = 0
+    # Both as draft-ietf-httpapi-ratelimit-headers has them; the second lacks what is left, and until when.
+    header: bytes = field(init=False)
+    remaining: bytes = field(init=False)
 
-    @property
-    def header(self) -> bytes:
-        """draft-ietf-httpapi-ratelimit-headers"""
-        return f'"{self.name}";q={self.quota.count};w={self.quota.window_s}'.encode()
+    def __post_init__(self) -> None:
+        header = f'"{self.name}";q={self.quota.count};w={self.quota.window_s}'.encode()
+        object.__setattr__(self, "header", header)
+        object.__setattr__(self, "remaining", f'"{self.name}"'.encode() + b";r=%d;t=%d")

@@ -1,9 +1,11 @@
 """Counting in a window that moves: once in Valkey for all processes, once in the process for when it is alone.
 
 Both count by slots. A request may be leased in one moment and spent up to a slot later, so the count covers the window
-and one slot more: in no window of that length is more spent than the quota, however many processes lease.
+and one slot more: in no window of that length is more leased than the quota, however many processes lease. What they
+let through before they asked is told with the first question, and counted from then on.
 """
 
+import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -11,12 +13,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from service.kit.limits.policy import SLOTS, Policy
-from service.kit.valkey import Valkey
+from service.kit.valkey import Valkey, ValkeyGoneError
 
 _MOST_SUBJECTS: Final = 50_000
 
-# KEYS: the subject's slots. ARGV: quota, slot in ms, slots to count, wanted. Returns granted, left, ms until there is
-# more.
+# KEYS: the subject's slots. ARGV: quota, slot in ms, slots to count, wanted, spent before this was asked. Returns
+# granted, left, ms until there is more.
 SCRIPT: Final = """
 local now = redis.call('TIME')
 local slot_ms = tonumber(ARGV[2])
@@ -32,14 +34,17 @@ for i = 1, #fields, 2 do
         if first == nil or at < first then first = at end
     end
 end
+used = used + tonumber(ARGV[5])
 local granted = math.max(0, math.min(tonumber(ARGV[4]), tonumber(ARGV[1]) - used))
-if granted > 0 then
-    redis.call('HINCRBY', KEYS[1], slot, granted)
+if granted + tonumber(ARGV[5]) > 0 then
+    redis.call('HINCRBY', KEYS[1], slot, granted + tonumber(ARGV[5]))
     redis.call('PEXPIRE', KEYS[1], slot_ms * (tonumber(ARGV[3]) + 1))
 end
 local free_slot = (first or slot) + tonumber(ARGV[3]) + 1
 return {granted, tonumber(ARGV[1]) - used - granted, free_slot * slot_ms - (now[1] * 1000 + math.floor(now[2] / 1000))}
 """
+
+_DIGEST: Final = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +56,17 @@ class Grant:
     free_in_s: float
 
 
-async def lease_from(valkey: Valkey, policy: Policy, subject: str) -> Grant:
+async def lease_from(valkey: Valkey, policy: Policy, subject: str, spent: int) -> Grant:
     """Raises ValkeyGoneError."""
     slot_ms = max(1, round(policy.quota.slot_s * 1000))
     key = f"tasks:r:{policy.name}:{subject}"
-    [[granted, left, free_ms]] = await valkey.call(
-        ("EVAL", SCRIPT, 1, key, policy.quota.count, slot_ms, SLOTS + 1, policy.quota.batch)
-    )
+    asked = (1, key, policy.quota.count, slot_ms, SLOTS + 1, policy.quota.batch, spent)
+    try:
+        [[granted, left, free_ms]] = await valkey.call(("EVALSHA", _DIGEST, *asked))
+    except ValkeyGoneError as error:
+        if error.args != ("NOSCRIPT",):
+            raise
+        [[granted, left, free_ms]] = await valkey.call(("EVAL", SCRIPT, *asked))
     return Grant(granted, max(0, left), max(0.001, free_ms / 1000))
 
 
@@ -68,7 +77,7 @@ class LocalWindows:
         self._clock = clock
         self._subjects: OrderedDict[tuple[str, str], dict[int, int]] = OrderedDict()
 
-    def lease(self, policy: Policy, subject: str) -> Grant:
+    def lease(self, policy: Policy, subject: str, spent: int) -> Grant:
         slot_s = policy.quota.slot_s
         now = self._clock()
         slot = int(now / slot_s)
@@ -79,9 +88,9 @@ class LocalWindows:
             self._subjects.popitem(last=False)
         for old in [at for at in slots if at < slot - SLOTS - 1]:
             del slots[old]
-        used = sum(slots.values())
+        used = sum(slots.values()) + spent
         granted = max(0, min(policy.quota.batch, policy.quota.count - used))
-        if granted:
-            slots[slot] = slots.get(slot, 0) + granted
+        if granted + spent:
+            slots[slot] = slots.get(slot, 0) + granted + spent
         free_at = (min(slots, default=slot) + SLOTS + 2) * slot_s
-        return Grant(granted, policy.quota.count - used - granted, max(0.001, free_at - now))
+        return Grant(granted, max(0, policy.quota.count - used - granted), max(0.001, free_at - now))

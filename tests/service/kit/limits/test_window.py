@@ -1,7 +1,8 @@
-"""No window of its length holds more than the quota, wherever it begins and however the requests come."""
+"""No window of its length holds more than was promised, wherever it begins and however the requests come."""
 
 import random
 from collections import deque
+from unittest.mock import AsyncMock, patch
 
 import pytest
 from hypothesis import given, settings
@@ -22,8 +23,8 @@ class Clock:
         return self.now
 
 
-def limiter(quota: Quota, clock: Clock) -> Limiter:
-    policy = Policy("read", quota)
+def limiter(quota: Quota, clock: Clock, allowance: int = 0) -> Limiter:
+    policy = Policy("read", quota, allowance=allowance)
     policies = Policies(
         credentials=policy,
         read=policy,
@@ -46,9 +47,33 @@ async def allowed(limiter: Limiter, path: str = "/api/v1/tasks") -> bool:
 @settings(max_examples=40, derandomize=True, deadline=None)
 @given(seed=st.integers(0, 2**32), count=st.sampled_from([1, 3, 100, 500]), window=st.sampled_from([1, 60, 900]))
 async def test_no_window_holds_more_than_the_quota(seed: int, count: int, window: int) -> None:
-    clock, quota = Clock(), Quota(count, window)
-    one = limiter(quota, clock)
+    most = await most_in_a_window(seed, Quota(count, window), 0)
+    assert most <= count
+
+
+@settings(max_examples=40, derandomize=True, deadline=None)
+@given(seed=st.integers(0, 2**32), count=st.sampled_from([60, 300, 500]), window=st.sampled_from([1, 60, 900]))
+async def test_what_is_let_through_unasked_is_at_most_a_tenth_for_all_processes(
+    seed: int, count: int, window: int
+) -> None:
+    processes = 3
+    quota = Quota(count, window)
+    most = await most_in_a_window(seed, quota, quota.allowance(processes))
+    # One of them is here: its share of the tenth is what it may be above.
+    assert most <= count * (1 + 0.1 / processes)
+
+
+def test_a_small_quota_has_no_allowance() -> None:
+    assert Quota(59, 60).allowance(3) == 0
+    assert Quota(1200, 60).allowance(3) == 20
+    assert Quota(1200, 60).allowance(1000) == 0
+
+
+async def most_in_a_window(seed: int, quota: Quota, allowance: int) -> int:
+    clock, count, window = Clock(), quota.count, quota.window_s
+    one = limiter(quota, clock, allowance)
     generator = random.Random(seed)
+    most = 0
     passed: deque[float] = deque()
     for _ in range(1500):
         # From a flood to one request in many seconds, changing all the time.
@@ -57,7 +82,30 @@ async def test_no_window_holds_more_than_the_quota(seed: int, count: int, window
             passed.append(clock.now)
             while passed[0] <= clock.now - window:
                 passed.popleft()
-            assert len(passed) <= count
+            most = max(most, len(passed))
+    return most
+
+
+async def test_a_person_is_never_asked_about() -> None:
+    """Slower than the allowance: nobody counts them, in Valkey or here, however long they stay."""
+    clock, quota = Clock(), Quota(1200, 60)
+    one = limiter(quota, clock, quota.allowance(3))
+    counting = AsyncMock(side_effect=AssertionError("asked"))
+    with patch.object(Limiter, "_granted", counting):
+        for _ in range(500):
+            clock.now += 10
+            lease = one.at_once(7)
+            assert lease is not None
+            assert lease.left + lease.tokens >= quota.count - quota.allowance(3)
+
+
+async def test_what_was_let_through_unasked_is_told_with_the_first_question() -> None:
+    clock, quota = Clock(), Quota(600, 900)
+    one = limiter(quota, clock, 10)
+    assert sum([await allowed(one) for _ in range(700)]) == 600
+    clock.now += 1.01 * 900
+    # A new allowance, although what was counted before holds for two slots more.
+    assert sum([await allowed(one) for _ in range(20)]) == 10
 
 
 async def test_the_whole_quota_can_be_used_at_once_and_again_later() -> None:

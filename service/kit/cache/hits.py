@@ -1,0 +1,83 @@
+"""Hits as bytes for the wire: what lies ready in the process is sent before there is a scope, a task or a message.
+
+A server spends more on carrying a request into an application and its answer out than a hit costs. So a hit is answered
+where its head has been parsed. Everything here is what ``Edge`` and ``Layer`` do for the same request, without waiting;
+whoever is not known, has nothing left or must be told otherwise takes the way through them, and gets the same answer.
+"""
+
+from collections.abc import Iterable, Mapping
+from time import monotonic, perf_counter
+from typing import Final
+
+from service.kit import logs, telemetry
+from service.kit.cache.layer import Rule, has, target_key
+from service.kit.cache.store import Store
+from service.kit.cache.tier import lines_of
+from service.kit.cors import Cors
+from service.kit.edge import POLICY, REQUEST_ID, SECURITY
+from service.kit.limits.limiter import Limiter, remaining_of
+from service.kit.tokens import Tokens
+from service.kit.tracing import Tracing
+
+_FINISH: Final = lines_of((*SECURITY, POLICY))
+_HEADS: Final = {200: b"HTTP/1.1 200 OK\r\n", 304: b"HTTP/1.1 304 Not Modified\r\n"}
+
+
+class Hits:
+    """Asks nobody and raises nothing: every doubt is a None."""
+
+    def __init__(
+        self,
+        store: Store,
+        rules: Iterable[Rule],
+        *,
+        tokens: Tokens,
+        cors: Cors,
+        limiter: Limiter | None,
+        tracing: Tracing | None,
+    ) -> None:
+        self._store = store
+        self._tokens = tokens
+        self._cors = cors
+        self._limiter = limiter
+        self._tracing = tracing
+        self._routes = {rule.kind: rule.route for rule in rules}
+
+    def answer(self, target: bytes, headers: Mapping[bytes, bytes], server: bytes) -> bytes | None:
+        """To a GET without a body. ``target`` as it was sent, header names in lower case, ``server`` the lines that the
+        server adds to each answer.
+        """
+        begun = perf_counter()
+        authorization = headers.get(b"authorization")
+        principal = self._tokens.known(authorization) if authorization is not None else None
+        if principal is None:
+            return None
+        answer = self._store.find(principal.user_id, target_key(principal, target))
+        if answer is None or answer.stale_at <= monotonic():
+            return None
+        limits = b""
+        if self._limiter is not None:
+            lease = self._limiter.at_once(principal.user_id)
+            if lease is None:
+                return None
+            limits = b"ratelimit-policy: %b\r\nratelimit: %b\r\n" % (lease.policy.header, remaining_of(lease))
+        self._store.count(answer)
+        traceparent = headers.get(b"traceparent", b"").decode("latin-1")
+        trace_id = telemetry.trace_id_of(traceparent)
+        given = headers.get(b"x-request-id")
+        request_id = given if given is not None and REQUEST_ID.fullmatch(given) else trace_id.encode()
+        origin = headers.get(b"origin")
+        granted = self._cors.lines(origin) if origin is not None else b""
+        condition = headers.get(b"if-none-match")
+        status, content, body = 200, answer.content, answer.body
+        if condition is not None and has(condition, answer):
+            status, content, body = 304, b"", b""
+        sent = b"%b%b%b%b%b%b%bx-request-id: %b\r\n\r\n%b" % (
+            _HEADS[status], server, answer.lines, content, _FINISH, granted, limits, request_id, body,
+        )  # fmt: skip
+        route, duration_s = self._routes[answer.kind], perf_counter() - begun
+        telemetry.observe_request(route, "GET", status, duration_s)
+        logs.request(route, "GET", status, duration_s, principal.user_id, trace_id, request_id.decode())
+        if self._tracing is not None and self._tracing.samples(traceparent):
+            self._tracing.hit(trace_id, traceparent, route, status, duration_s)
+        return sent
