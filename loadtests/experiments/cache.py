@@ -11,6 +11,7 @@ from random import Random
 from loadtests.cases import CASES, PRODUCT, UNCACHED
 from loadtests.driver import Plan, Report
 from loadtests.experiments.outcome import Figure, Outcome
+from loadtests.experiments.report import number
 from loadtests.experiments.size import TASKS_PER_OWNER, Size
 from loadtests.experiments.stage import Say, Served, faults, load, migrate, ready, stage
 from loadtests.mix import Person, read_people
@@ -29,14 +30,14 @@ LIST = CASES["list"]
 Shape = Callable[[int, list[Request], Size, int], Plan | Pace]
 
 
-def one_after_another(port: int, requests: list[Request], size: Size, number: int) -> Plan:
+def one_after_another(port: int, requests: list[Request], size: Size, round_: int) -> Plan:
     """A closed loop on one connection: no request waits for another, so the time is the least there is."""
     contents = [request.content for request in requests]
-    return Plan(HOST, port, contents, connections=1, seconds=size.seconds, seed=size.seed + number)
+    return Plan(HOST, port, contents, connections=1, seconds=size.seconds, seed=size.seed + round_)
 
 
-def steadily(port: int, requests: list[Request], size: Size, number: int) -> Pace:
-    return Pace(HOST, port, requests, rate_per_s=RATE_PER_S, seconds=size.seconds, seed=size.seed + number)
+def steadily(port: int, requests: list[Request], size: Size, round_: int) -> Pace:
+    return Pace(HOST, port, requests, rate_per_s=RATE_PER_S, seconds=size.seconds, seed=size.seed + round_)
 
 
 def run(claim: Claim, size: Size, say: Say) -> Outcome:
@@ -80,12 +81,12 @@ def compare(
     for name, served in servers.items():
         contents = [request.content for request in requests[name]]
         load(Plan(HOST, served.port, contents, connections=1, seconds=60, max_requests=len(contents)))
-    for number, order in enumerate(abba_order(tuple(servers), size.rounds), start=1):
+    for round_, order in enumerate(abba_order(tuple(servers), size.rounds), start=1):
         for name in order:
-            report = load(shape(servers[name].port, requests[name], size, number))
+            report = load(shape(servers[name].port, requests[name], size, round_))
             reports[name].append(report)
-            problems += faults(f"{condition}, {name}, round {number}", report)
-            say(f"cache: {condition}: round {number}/{size.rounds}, {name}: p95 {report.p95_ms:.2f} ms")
+            problems += faults(f"{condition}, {name}, round {round_}", report)
+            say(f"cache: {condition}: round {round_}/{size.rounds}, {name}: p95 {report.p95_ms:.2f} ms")
     return reports, problems
 
 
@@ -114,7 +115,7 @@ def sentence(figures: list[Figure]) -> str:
     parts = []
     for condition in dict.fromkeys(figure.condition for figure in figures):
         before, after, gain = (figure.value.median for figure in figures if figure.condition == condition)
-        parts.append(f"with {condition}: p95 {before:.3g} -> {after:.2g} ms, {gain:.3g} times as fast")
+        parts.append(f"with {condition}: p95 {number(before)} -> {number(after)} ms, {number(gain)} times as fast")
     return (
         f"Of lists that are in the cache, {'; '.join(parts)}. A miss takes as long as before, so the p95 of a mix in"
         " which more than 5 % miss is that of a miss."

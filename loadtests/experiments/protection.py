@@ -182,4 +182,6 @@ def sentence(figures: Sequence[Figure]) -> str:
             f" {limited.beside['refused/s']:,.0f} refusals/s) and to {unlimited.beside['p95 ms abused']:.3g} ms"
             f" without ({unlimited.value.median:.2g} times)"
         )
-    return f"{'; '.join(parts)}. A refusal costs CPU too: limits bound what an abuser gets, not how often it knocks."
+    told = "; ".join(parts)
+    cost = "A refusal costs CPU too: limits bound what an abuser gets, not how often it knocks."
+    return f"{told[0].upper()}{told[1:]}. {cost}"

@@ -3,8 +3,9 @@
 import pytest
 
 from loadtests.experiments import indexes
-from loadtests.experiments.indexes import INDEXES, Cell, sentence
+from loadtests.experiments.indexes import Cell, sentence
 from loadtests.experiments.outcome import Figure, Verdict, judge
+from loadtests.experiments.queries import INDEXES
 from loadtests.experiments.size import Size
 from loadtests.stats import Interval
 from roadmap.claims import load_claims
