@@ -33,7 +33,7 @@ SECURITY: Final = (
     (b"referrer-policy", b"no-referrer"),
 )
 POLICY: Final = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
-_NO_STORE: Final = (b"cache-control", b"no-store")
+NO_STORE: Final = (b"cache-control", b"no-store")
 CONTEXT: Final = "tasks.context"
 
 log = structlog.get_logger()
@@ -131,10 +131,11 @@ class Edge:
             return
         context.caller = self._tokens.caller(headers.get(b"authorization"))
         if self._limiter is not None:
+            user_id = context.caller.user_id if context.caller else None
             try:
-                user_id = context.caller.user_id if context.caller else None
                 context.lease = await self._limiter.take(scope, user_id)
             except Problem as problem:
+                context.user_id = user_id  # the one line about a flood says whose it is
                 await self._refuse(problem, scope, receive, _Reply(send, context))
                 self._observe(scope, scope["method"], context)
                 return
@@ -265,8 +266,8 @@ class _Reply:
             headers += _own_headers(self.context)
             if POLICY[0] not in names:
                 headers.append(POLICY)
-            if _NO_STORE[0] not in names:
-                headers.append(_NO_STORE)
+            if NO_STORE[0] not in names:
+                headers.append(NO_STORE)
             message = {**message, "headers": headers}
         await self._send(message)
 

@@ -1,4 +1,5 @@
 """Hits as bytes for the wire: what lies ready in the process is sent before there is a scope, a task or a message.
+And so is the refusal of who was told to wait, and did not.
 
 A server spends more on carrying a request into an application and its answer out than a hit costs. So a hit is answered
 where its head has been parsed. Everything here is what ``Edge`` and ``Layer`` do for the same request, without waiting;
@@ -6,20 +7,24 @@ whoever is not known, has nothing left or must be told otherwise takes the way t
 """
 
 from collections.abc import Iterable, Mapping
+from http import HTTPStatus
 from time import monotonic, perf_counter
 from typing import Final
+from urllib.parse import unquote
 
-from service.kit import logs, telemetry
+from service.kit import logs, problems, telemetry
 from service.kit.cache.layer import Rule, has, target_key
 from service.kit.cache.store import Store
 from service.kit.cache.tier import lines_of
 from service.kit.cors import Cors
-from service.kit.edge import POLICY, REQUEST_ID, SECURITY
+from service.kit.edge import NO_STORE, POLICY, REQUEST_ID, SECURITY
 from service.kit.limits.limiter import Limiter, remaining_of
+from service.kit.problems import Problem
 from service.kit.tokens import Tokens
 from service.kit.tracing import Tracing
 
 _FINISH: Final = lines_of((*SECURITY, POLICY))
+_REFUSED: Final = lines_of((*SECURITY, POLICY, NO_STORE))
 _HEADS: Final = {200: b"HTTP/1.1 200 OK\r\n", 304: b"HTTP/1.1 304 Not Modified\r\n"}
 
 
@@ -52,6 +57,10 @@ class Hits:
         principal = self._tokens.known(authorization) if authorization is not None else None
         if principal is None:
             return None
+        if self._limiter is not None and b"traceparent" not in headers and target.startswith(b"/"):
+            problem = self._limiter.refusal(target, principal.user_id)
+            if problem is not None:
+                return self._refused(problem, target, headers, server, principal.user_id)
         answer = self._store.find(principal.user_id, target_key(principal, target))
         if answer is None or answer.stale_at <= monotonic():
             return None
@@ -64,10 +73,7 @@ class Hits:
         self._store.count(answer)
         traceparent = headers.get(b"traceparent", b"").decode("latin-1")
         trace_id = telemetry.trace_id_of(traceparent)
-        given = headers.get(b"x-request-id")
-        request_id = given if given is not None and REQUEST_ID.fullmatch(given) else trace_id.encode()
-        origin = headers.get(b"origin")
-        granted = self._cors.lines(origin) if origin is not None else b""
+        request_id, granted = self._of_caller(headers, trace_id)
         condition = headers.get(b"if-none-match")
         status, content, body = 200, answer.content, answer.body
         if condition is not None and has(condition, answer):
@@ -80,4 +86,30 @@ class Hits:
         logs.request(route, "GET", status, duration_s, principal.user_id, trace_id, request_id.decode())
         if self._tracing is not None and self._tracing.samples(traceparent):
             self._tracing.hit(trace_id, traceparent, route, status, duration_s)
+        return sent
+
+    def _of_caller(self, headers: Mapping[bytes, bytes], trace_id: str) -> tuple[bytes, bytes]:
+        """The request's id, and the lines for its origin."""
+        given = headers.get(b"x-request-id")
+        request_id = given if given is not None and REQUEST_ID.fullmatch(given) else trace_id.encode()
+        origin = headers.get(b"origin")
+        return request_id, self._cors.lines(origin) if origin is not None else b""
+
+    def _refused(
+        self, problem: Problem, target: bytes, headers: Mapping[bytes, bytes], server: bytes, user_id: int
+    ) -> bytes:
+        """Who has been told to wait and knocks on: a flood must cost least where it is refused. It is not traced."""
+        begun = perf_counter()
+        trace_id = telemetry.new_id()
+        request_id, granted = self._of_caller(headers, trace_id)
+        granted = granted and b"vary: Origin\r\n" + granted  # what is kept says so itself
+        path = unquote(target.partition(b"?")[0].decode("ascii", "replace"))
+        response = problems.render(problem, path=path, trace_id=trace_id)
+        sent = b"HTTP/1.1 %d %b\r\n%b%b%b%bx-request-id: %b\r\n\r\n%b" % (
+            problem.status, HTTPStatus(problem.status).phrase.encode(), server, lines_of(response.raw_headers),
+            _REFUSED, granted, request_id, bytes(response.body),
+        )  # fmt: skip
+        route, code, duration_s = telemetry.UNMATCHED, problem.code, perf_counter() - begun
+        telemetry.observe_request(route, "GET", problem.status, duration_s)
+        logs.request(route, "GET", problem.status, duration_s, user_id, trace_id, request_id.decode(), code)
         return sent

@@ -116,6 +116,17 @@ class Limiter:
         lease.tokens -= 1
         return lease
 
+    def refusal(self, target: bytes, user_id: int) -> TooManyRequests | None:
+        """To one read of a user who has been told to wait and knocks again; None for everybody else."""
+        lease = self._leases.get((self._policies.read.name, user_id))
+        if lease is None or lease.tokens > 0 or lease.left > 0 or lease.given > 0:
+            return None
+        now = self._clock()
+        if now >= lease.ends_at or target.partition(b"?")[0].decode("latin-1") in self._policies.exempt_paths:
+            return None
+        LIMITED.labels(lease.policy.name).inc()
+        return TooManyRequests(lease.policy, lease.free_at - now)
+
     async def take(self, scope: Scope, user_id: int | None) -> Lease | None:
         """One request's worth. None where no policy holds. Raises :class:`TooManyRequests` or LimitsUnavailable."""
         policy = self._policies.of(scope, user_id)

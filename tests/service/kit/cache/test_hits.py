@@ -39,6 +39,7 @@ async def fleet(
         "TASKS_VALKEY_URL": valkey.url,
         "TASKS_VALKEY_BUDGET_S": "1",
         "TASKS_LIMITS_ON": "true",
+        "TASKS_LIMITS_READ": "3100/900",
         "TASKS_HTTP_KEEP_ALIVE_S": str(_KEEP_ALIVE_S),
         "TASKS_CORS_ORIGINS": _ORIGIN,
     }
@@ -177,6 +178,28 @@ async def test_a_hit_is_counted_and_logged_as_any_other_request(fleet: Fleet, li
         "request_id", "event", "level", "timestamp",
     }  # fmt: skip
     assert (event["http_route"], event["user_id"], event["trace_id"]) == ("/api/v1/tasks", user.id, TRACE)
+
+
+async def test_who_knocks_while_refused_is_refused_the_same_way_and_cheaply(fleet: Fleet, line: Line) -> None:
+    """The first refusal takes the long way; those behind it, be they for what is not kept, need no application."""
+    user, other = await fleet.user(), await fleet.user()
+    asked = get(user, "/tasks?q=nothing%20kept&sort=title", Origin=_ORIGIN)
+    answer = await line.ask(asked)
+    while " 200 " in answer[0]:
+        answer = await line.ask(asked)
+    limited = await counted(fleet.servers[0], "tasks_limited_requests_total")
+    long, short = await line.ask(get(user, "/tasks", Content_Length="0", Origin=_ORIGIN)), await line.ask(asked)
+    assert await counted(fleet.servers[0], "tasks_limited_requests_total") == limited + 2
+    assert long[0] == short[0] == "HTTP/1.1 429 Too Many Requests"
+    assert short[1].keys() == long[1].keys()
+    same = set(short[1]) - {*_PASSING, "retry-after"}
+    assert {name: short[1][name] for name in same} == {name: long[1][name] for name in same}
+    assert json.loads(short[2]) == json.loads(long[2])
+    assert " 200 " in (await line.ask(get(user, "/tasks").replace(b"/api/v1/tasks", b"/health/live")))[0]
+    assert " 200 " in (await line.ask(get(other, "/auth/me")))[0]
+    # Refused reads do not keep who sends them from logging out.
+    assert (await fleet.processes[0].post("/auth/logout", headers=user.headers)).status_code == 200
+    assert " 401 " in (await line.ask(asked))[0]
 
 
 async def test_headers_beyond_the_bound_are_refused_for_a_hit_too(fleet: Fleet, line: Line) -> None:
