@@ -248,6 +248,11 @@ async def test_a_sampled_hit_leaves_a_span_of_the_server_and_one_of_the_cache(
 
     sampled = {**headers, b"traceparent": f"00-{TRACE}-b7ad6b7169203331-01".encode()}
     assert hits.answer(b"/api/v1/auth/me", sampled, b"") is not None
+
+    async def told() -> bool:
+        return len(exporter.get_finished_spans()) > 0
+
+    await until(told, "the spans are made")
     cache, server = exporter.get_finished_spans()
     assert (cache.name, server.name) == ("cache", "GET /api/v1/auth/me")
     assert cache.context is not None
