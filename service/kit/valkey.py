@@ -65,6 +65,11 @@ class Valkey:
         """Whether something has arrived that was not yet looked at: it may say that what is cached has changed."""
         return self._wire is not None and self._wire.unread()
 
+    def quiet(self) -> bool:
+        """Live, and nothing unread: what it has said so far still holds."""
+        wire = self._wire
+        return wire is not None and wire.usable and not wire.unread()
+
     async def call(self, *commands: Command) -> list[Any]:
         """The replies, in one round trip. Raises :class:`ValkeyGoneError`, at the latest when the budget is spent."""
         wire = self._wire

@@ -18,8 +18,7 @@ from service.kit.cache.store import Store
 from service.kit.cache.tier import lines_of
 from service.kit.cors import Cors
 from service.kit.edge import NO_STORE, POLICY, REQUEST_ID, SECURITY
-from service.kit.limits.limiter import Limiter, remaining_of
-from service.kit.problems import Problem
+from service.kit.limits.limiter import Lease, Limiter, lines_of_lease
 from service.kit.tokens import Tokens
 from service.kit.tracing import Tracing
 
@@ -57,23 +56,26 @@ class Hits:
         principal = self._tokens.known(authorization) if authorization is not None else None
         if principal is None:
             return None
-        if self._limiter is not None and b"traceparent" not in headers and target.startswith(b"/"):
-            problem = self._limiter.refusal(target, principal.user_id)
-            if problem is not None:
-                return self._refused(problem, target, headers, server, principal.user_id)
+        lease = None
+        if self._limiter is not None:
+            lease = self._limiter.of_reader(principal.user_id)
+            if lease is None:
+                return None
+            if lease.tokens <= 0:
+                return self._refused(self._limiter, lease, target, headers, server, principal.user_id)
         answer = self._store.find(principal.user_id, target_key(principal, target))
         if answer is None or answer.stale_at <= monotonic():
             return None
         limits = b""
-        if self._limiter is not None:
-            lease = self._limiter.at_once(principal.user_id)
-            if lease is None:
-                return None
-            limits = b"ratelimit-policy: %b\r\nratelimit: %b\r\n" % (lease.policy.header, remaining_of(lease))
+        if lease is not None:
+            lease.tokens -= 1
+            limits = lines_of_lease(lease)
         self._store.count(answer)
         traceparent = headers.get(b"traceparent", b"").decode("latin-1")
         trace_id = telemetry.trace_id_of(traceparent)
-        request_id, granted = self._of_caller(headers, trace_id)
+        request_id = request_id_of(headers, trace_id)
+        origin = headers.get(b"origin")
+        granted = self._cors.lines(origin) if origin is not None else b""
         condition = headers.get(b"if-none-match")
         status, content, body = 200, answer.content, answer.body
         if condition is not None and has(condition, answer):
@@ -88,21 +90,23 @@ class Hits:
             self._tracing.hit(trace_id, traceparent, route, status, duration_s)
         return sent
 
-    def _of_caller(self, headers: Mapping[bytes, bytes], trace_id: str) -> tuple[bytes, bytes]:
-        """The request's id, and the lines for its origin."""
-        given = headers.get(b"x-request-id")
-        request_id = given if given is not None and REQUEST_ID.fullmatch(given) else trace_id.encode()
-        origin = headers.get(b"origin")
-        return request_id, self._cors.lines(origin) if origin is not None else b""
-
     def _refused(
-        self, problem: Problem, target: bytes, headers: Mapping[bytes, bytes], server: bytes, user_id: int
-    ) -> bytes:
-        """Who has been told to wait and knocks on: a flood must cost least where it is refused. It is not traced."""
+        self, limiter: Limiter, lease: Lease, target: bytes, headers: Mapping[bytes, bytes], server: bytes, user_id: int
+    ) -> bytes | None:
+        """Who has been told to wait and knocks on: a flood must cost least where it is refused. It is not traced, but
+        for a caller who wants it.
+        """
         begun = perf_counter()
+        if b"traceparent" in headers or not target.startswith(b"/"):
+            return None
+        problem = limiter.refusal(lease, target)
+        if problem is None:
+            return None
         trace_id = telemetry.new_id()
-        request_id, granted = self._of_caller(headers, trace_id)
-        granted = granted and b"vary: Origin\r\n" + granted  # what is kept says so itself
+        request_id = request_id_of(headers, trace_id)
+        origin = headers.get(b"origin")
+        # What is kept says itself that it varies.
+        granted = b"vary: Origin\r\n" + self._cors.lines(origin) if origin is not None else b""
         path = unquote(target.partition(b"?")[0].decode("ascii", "replace"))
         response = problems.render(problem, path=path, trace_id=trace_id)
         sent = b"HTTP/1.1 %d %b\r\n%b%b%b%bx-request-id: %b\r\n\r\n%b" % (
@@ -113,3 +117,8 @@ class Hits:
         telemetry.observe_request(route, "GET", problem.status, duration_s)
         logs.request(route, "GET", problem.status, duration_s, user_id, trace_id, request_id.decode(), code)
         return sent
+
+
+def request_id_of(headers: Mapping[bytes, bytes], trace_id: str) -> bytes:
+    given = headers.get(b"x-request-id")
+    return given if given is not None and REQUEST_ID.fullmatch(given) else trace_id.encode()

@@ -1,12 +1,34 @@
 """What the cache tells: by tier (process, valkey) and kind of answer."""
 
+from collections.abc import Iterable
 from typing import Final
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 LABELS: Final = ("tier", "kind")
 
-HITS = Counter("tasks_cache_hits", "Answers taken from a tier.", LABELS)
+
+class Hits(Collector):
+    """A counter that one thread moves: prometheus_client's takes a lock, and three times as long."""
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[str, str], int] = {}
+
+    def add(self, tier: str, kind: str) -> None:
+        name = (tier, kind)
+        self._counts[name] = self._counts.get(name, 0) + 1
+
+    def collect(self) -> Iterable[Metric]:
+        family = CounterMetricFamily("tasks_cache_hits", "Answers taken from a tier.", labels=LABELS)
+        for name, count in list(self._counts.items()):
+            family.add_metric(name, count)
+        return [family]
+
+
+HITS = Hits()
+REGISTRY.register(HITS)
 MISSES = Counter("tasks_cache_misses", "Answers that had to be loaded from PostgreSQL.", ("kind",))
 STALE = Counter("tasks_cache_stale", "Answers served while a newer one was being loaded.", ("kind",))
 EVICTED = Counter("tasks_cache_evictions", "Answers dropped to stay within the bound of bytes.", LABELS)

@@ -15,7 +15,6 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 import structlog
-from prometheus_client import Counter
 from pydantic_core import from_json, to_json
 
 from service.kit.cache.instruments import HITS
@@ -50,7 +49,6 @@ class Store:
     def __init__(self, settings: CacheSettings) -> None:
         self._settings = settings
         self._tier = Tier(settings.local_bytes)
-        self._hits: dict[str, Counter] = {}  # labels() takes a lock and joins strings on each call
         self._asking: dict[int, list[_Asking]] = {}
         # Users who wrote while Valkey was away: others may hold old answers of theirs, and have to be told. Until then
         # their generation is not asked for here. The number tells a second debt from the first.
@@ -67,19 +65,14 @@ class Store:
 
     def find(self, user_id: int, key: bytes) -> Answer | None:
         """From the process alone, without waiting. None while an unread word of Valkey's might say otherwise."""
-        if self._valkey is None or not self._valkey.live:
+        if self._valkey is None:
             return None
         answer = self._tier.find(user_id, key, time.monotonic())
-        if answer is None or self._valkey.unread():
-            return None
-        return answer
+        return answer if answer is not None and self._valkey.quiet() else None
 
     def count(self, answer: Answer) -> None:
         """What was found has been served."""
-        hits = self._hits.get(answer.kind)
-        if hits is None:
-            hits = self._hits[answer.kind] = HITS.labels("process", answer.kind)
-        hits.inc()
+        HITS.add("process", answer.kind)
 
     async def catch_up(self) -> None:
         """All that Valkey had sent when this was called is known when it returns. Raises :class:`ValkeyGoneError`."""
@@ -131,7 +124,7 @@ class Store:
                 if locked is not None:
                     await valkey.call(("DEL", lock))
                 self._tier.put(shelf, key, answer)
-                HITS.labels("valkey", answer.kind).inc()
+                HITS.add("valkey", answer.kind)
                 return answer
             if locked is not None or time.monotonic() > deadline:
                 return None

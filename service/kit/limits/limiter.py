@@ -64,6 +64,11 @@ class Lease:
     given: int
     forgotten_at: float
 
+    @property
+    def refuses(self) -> bool:
+        """Whether nothing is left, and nobody has to be told or asked before that may be said."""
+        return self.tokens <= 0 and self.left <= 0 and self.given <= 0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policies:
@@ -103,29 +108,22 @@ class Limiter:
         # A user by number, a client without one by address.
         self._leases: OrderedDict[tuple[str, int | str], Lease] = OrderedDict()
 
-    def at_once(self, user_id: int) -> Lease | None:
-        """One read of a user, if nobody has to be asked; None also for who has nothing left."""
+    def of_reader(self, user_id: int) -> Lease | None:
+        """What a user's reads are taken from, one token each; None when somebody has to be asked."""
         policy = self._policies.read
         name = (policy.name, user_id)
         lease = self._leases.get(name)
         now = self._clock()
         if lease is None or now >= lease.forgotten_at:
-            lease = self._opened(policy, name, now)
-        if lease is None or lease.tokens <= 0 or now >= lease.ends_at:
-            return None
-        lease.tokens -= 1
-        return lease
+            return self._opened(policy, name, now)
+        return lease if now < lease.ends_at and (lease.tokens > 0 or lease.refuses) else None
 
-    def refusal(self, target: bytes, user_id: int) -> TooManyRequests | None:
-        """To one read of a user who has been told to wait and knocks again; None for everybody else."""
-        lease = self._leases.get((self._policies.read.name, user_id))
-        if lease is None or lease.tokens > 0 or lease.left > 0 or lease.given > 0:
-            return None
-        now = self._clock()
-        if now >= lease.ends_at or target.partition(b"?")[0].decode("latin-1") in self._policies.exempt_paths:
+    def refusal(self, lease: Lease, target: bytes) -> TooManyRequests | None:
+        """To a user who has been told to wait and knocks again; None for what is not limited."""
+        if target.partition(b"?")[0].decode("latin-1") in self._policies.exempt_paths:
             return None
         LIMITED.labels(lease.policy.name).inc()
-        return TooManyRequests(lease.policy, lease.free_at - now)
+        return TooManyRequests(lease.policy, lease.free_at - self._clock())
 
     async def take(self, scope: Scope, user_id: int | None) -> Lease | None:
         """One request's worth. None where no policy holds. Raises :class:`TooManyRequests` or LimitsUnavailable."""
@@ -140,7 +138,7 @@ class Limiter:
             lease = self._opened(policy, name, now)
         if lease is None or now >= lease.ends_at:
             lease = await self._renewed(policy, name)
-        if lease.tokens <= 0 and (lease.left > 0 or lease.given > 0):
+        if lease.tokens <= 0 and not lease.refuses:
             lease = await self._renewed(policy, name)
         if lease.tokens <= 0:
             LIMITED.labels(policy.name).inc()
@@ -210,9 +208,13 @@ class Limiter:
 
 def headers_of(lease: Lease) -> tuple[tuple[bytes, bytes], ...]:
     """draft-ietf-httpapi-ratelimit-headers: the policy, and what is left of it at the least."""
-    return ((b"ratelimit-policy", lease.policy.header), (b"ratelimit", remaining_of(lease)))
+    return ((b"ratelimit-policy", lease.policy.header), (b"ratelimit", lease.policy.remaining % _left(lease)))
 
 
-def remaining_of(lease: Lease) -> bytes:
-    seconds = max(1, math.ceil(lease.free_at - time.monotonic()))
-    return lease.policy.remaining % (lease.left + lease.tokens, seconds)
+def lines_of_lease(lease: Lease) -> bytes:
+    """The same, ready to be sent."""
+    return lease.policy.lines % _left(lease)
+
+
+def _left(lease: Lease) -> tuple[int, int]:
+    return lease.left + lease.tokens, max(1, math.ceil(lease.free_at - time.monotonic()))

@@ -62,11 +62,14 @@ class Policy:
     quota: Quota
     closed: bool = False
     allowance: int = 0
-    # Both as draft-ietf-httpapi-ratelimit-headers has them; the second lacks what is left, and until when.
+    # As draft-ietf-httpapi-ratelimit-headers has them; all but the first lack what is left, and until when.
     header: bytes = field(init=False)
     remaining: bytes = field(init=False)
+    lines: bytes = field(init=False)
 
     def __post_init__(self) -> None:
         header = f'"{self.name}";q={self.quota.count};w={self.quota.window_s}'.encode()
         object.__setattr__(self, "header", header)
         object.__setattr__(self, "remaining", f'"{self.name}"'.encode() + b";r=%d;t=%d")
+        lines = b"ratelimit-policy: %b\r\nratelimit: %b\r\n" % (header, self.remaining)
+        object.__setattr__(self, "lines", lines)

@@ -31,6 +31,9 @@ class FakeValkey:
     def unread(self) -> bool:
         return self.pending
 
+    def quiet(self) -> bool:
+        return self.live and not self.pending
+
     async def call(self, *commands: Command) -> list[Any]:
         if not self.live:
             raise ValkeyGoneError
