@@ -13,7 +13,7 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from ipaddress import IPv4Network, IPv6Address, ip_address
 from random import Random
@@ -95,6 +95,36 @@ class Report:
     max_ms: float
     body_bytes: int
     busy: float
+
+    @classmethod
+    def of(  # noqa: PLR0913 (what a generator counts)
+        cls,
+        latencies_s: Sequence[float],
+        *,
+        statuses: Mapping[int, int],
+        wrong_status: int,
+        lost: int,
+        within: int,
+        elapsed_s: float,
+        body_bytes: int,
+        busy: float,
+    ) -> "Report":
+        """`latencies_s` of every whole answer, in any order; `within` of them came within the time."""
+        ordered = sorted(latencies_s) or [0.0]
+        return cls(
+            answered=len(latencies_s),
+            wrong_status=wrong_status,
+            lost=lost,
+            statuses={str(status): count for status, count in sorted(statuses.items())},
+            elapsed_s=elapsed_s,
+            rate_per_s=within / elapsed_s,
+            p50_ms=quantile(ordered, 0.50) * 1_000,
+            p95_ms=quantile(ordered, 0.95) * 1_000,
+            p99_ms=quantile(ordered, 0.99) * 1_000,
+            max_ms=ordered[-1] * 1_000,
+            body_bytes=body_bytes,
+            busy=busy,
+        )
 
     @property
     def clean(self) -> bool:
@@ -240,18 +270,13 @@ async def drive(plan: Plan) -> Report:
             connection.transport.abort()
     by_count = run.sent >= plan.max_requests and run.last > 0
     elapsed = run.last - start if by_count else plan.seconds
-    ordered = sorted(run.latencies_s) or [0.0]
-    return Report(
-        answered=len(run.latencies_s),
+    return Report.of(
+        run.latencies_s,
+        statuses=run.statuses,
         wrong_status=len(run.latencies_s) - run.statuses[plan.expect],
         lost=run.lost,
-        statuses={str(status): count for status, count in sorted(run.statuses.items())},
+        within=run.within,
         elapsed_s=elapsed,
-        rate_per_s=run.within / elapsed,
-        p50_ms=quantile(ordered, 0.50) * 1_000,
-        p95_ms=quantile(ordered, 0.95) * 1_000,
-        p99_ms=quantile(ordered, 0.99) * 1_000,
-        max_ms=ordered[-1] * 1_000,
         body_bytes=run.body_bytes,
         busy=used / (end - start),
     )

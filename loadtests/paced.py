@@ -22,7 +22,6 @@ from typing import Any
 import uvloop
 
 from loadtests.driver import DRAIN_SECONDS, MAX_CONNECTIONS, Connection, Plan, Report, Run
-from loadtests.stats import quantile
 
 MAX_RATE = 20_000.0
 TICKS_SECONDS = 0.002
@@ -169,18 +168,13 @@ async def drive(pace: Pace) -> Report:
     for connection in run.connections:
         connection.started = None
         connection.fail()
-    ordered = sorted(run.latencies_s) or [0.0]
-    return Report(
-        answered=len(run.latencies_s),
+    return Report.of(
+        run.latencies_s,
+        statuses=run.statuses,
         wrong_status=run.wrong,
         lost=run.lost,
-        statuses={str(status): count for status, count in sorted(run.statuses.items())},
+        within=run.within,
         elapsed_s=pace.seconds,
-        rate_per_s=run.within / pace.seconds,
-        p50_ms=quantile(ordered, 0.50) * 1_000,
-        p95_ms=quantile(ordered, 0.95) * 1_000,
-        p99_ms=quantile(ordered, 0.99) * 1_000,
-        max_ms=ordered[-1] * 1_000,
         body_bytes=run.body_bytes,
         busy=used / (end - start),
     )
