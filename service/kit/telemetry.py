@@ -17,7 +17,7 @@ BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.08, 0.1, 0.2, 0.25, 0.5, 0.75, 1, 
 
 class Durations(Collector):
     """A histogram that one thread writes. prometheus_client's takes two locks for an observation and looks for the
-    bucket one by one: 2 µs, where this takes 0.4.
+    bucket one by one: 0.8 to 1.0 µs by its bucket, where this takes 0.35.
     """
 
     NAME: Final = "http_server_request_duration_seconds"
