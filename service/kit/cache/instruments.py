@@ -11,7 +11,7 @@ LABELS: Final = ("tier", "kind")
 
 
 class Hits(Collector):
-    """A counter that one thread moves: 0.25 µs, where prometheus_client's lock and the look-up of its labels take 0.5."""
+    """A counter that one thread moves: 0.25 µs, where prometheus_client's lock and a look-up of labels take 0.5."""
 
     def __init__(self) -> None:
         self._counts: dict[tuple[str, str], int] = {}
