@@ -113,11 +113,27 @@ _NEEDS: dict[str, tuple[Callable[[Topology], bool], str]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """What a load gate asks beyond the targets. `None` asks nothing."""
+
+    rows: Count
+    """Tasks in the database."""
+    min_samples: Count
+    """Answers of the prober, without which there is no verdict."""
+    hit_ratio: Share | None
+    """At least this share of the answers that could come from the cache does."""
+    statements_per_request: Positive | None
+    """SQL, at most."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
     name: str
     targets: Targets
     topology: Topology
     features: Features
+    gate: Gate | None
+    """None where the phase is not run at full size on one machine, but predicted."""
     facts: Facts
     """The same object in every phase, so that a phase can be handed on alone."""
 

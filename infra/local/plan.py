@@ -136,6 +136,9 @@ def service_environment(site: Site) -> dict[str, str]:
         "TASKS_DATABASE_URL": database_url(site),
         "TASKS_HTTP_HOST": LOOPBACK,
         "TASKS_HTTP_PORT": str(site.base_port + API),
+        # Who comes from this machine may say for whom: that is the balancer of later phases, and a load generator whose
+        # people must not share one address and its limits.
+        "TASKS_HTTP_TRUSTED_PROXIES": f"{LOOPBACK}/32",
         "TASKS_METRICS_HOST": LOOPBACK,
         "TASKS_METRICS_PORT": str(site.base_port + METRICS),
         "TASKS_TOKENS_FOLDER": str(site.folder.tokens),

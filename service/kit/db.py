@@ -5,6 +5,7 @@ replicas and shards come in behind :class:`Database` and change no caller.
 """
 
 from collections.abc import Callable, Sequence
+from time import perf_counter
 from types import TracebackType
 from typing import Any, Final, LiteralString, NewType, NoReturn, Self
 
@@ -14,10 +15,20 @@ from psycopg.conninfo import make_conninfo
 from service.kit import tracing
 from service.kit.pool import Connection, Pool, PoolExhaustedError
 from service.kit.problems import OutcomeUnknown, Unavailable
+from service.kit.telemetry import Durations
 from service.settings import Database as DatabaseSettings
 
 Row = tuple[Any, ...]
 UserId = NewType("UserId", int)
+
+_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+_POOL: Final = ("db_client_connection_pool_name",)
+_STATEMENTS: Final = Durations(
+    "db_client_operation_duration_seconds", "Time of a statement, COMMIT and ROLLBACK not among them.", _POOL, _BUCKETS
+)
+_WAITS: Final = Durations(
+    "db_client_connection_wait_time_seconds", "Time to be given an open connection.", _POOL, _BUCKETS
+)
 
 
 class Directory:
@@ -54,9 +65,9 @@ class ReadSession:
 
     async def rows(self, query: LiteralString, parameters: Sequence[Any] = ()) -> list[Row]:
         try:
-            connection, dies_at = await self._pool.acquire()
+            connection, dies_at = await _acquire(self._pool)
             try:
-                return await _fetch(connection, query, parameters)
+                return await _fetch(connection, self._pool.name, query, parameters)
             finally:
                 await self._pool.release(connection, dies_at)
         except Exception as error:  # noqa: BLE001 (raised again, some of it by another name)
@@ -87,8 +98,8 @@ class WriteSession(ReadSession):
     async def rows(self, query: LiteralString, parameters: Sequence[Any] = ()) -> list[Row]:
         try:
             if self._connection is None:
-                self._connection, self._dies_at = await self._pool.acquire()
-            return await _fetch(self._connection, query, parameters)
+                self._connection, self._dies_at = await _acquire(self._pool)
+            return await _fetch(self._connection, self._pool.name, query, parameters)
         except Exception as error:  # noqa: BLE001 (raised again, some of it by another name)
             _refuse(error)
 
@@ -128,12 +139,14 @@ class Database:
     def __init__(self, settings: DatabaseSettings) -> None:
         self._reads = Pool(
             _conninfo(settings, read_only=True),
+            name="read",
             size=settings.read_pool_size,
             timeout_s=settings.pool_timeout_s,
             autocommit=True,
         )
         self._writes = Pool(
             _conninfo(settings, read_only=False),
+            name="write",
             size=settings.write_pool_size,
             timeout_s=settings.pool_timeout_s,
             autocommit=False,
@@ -153,22 +166,34 @@ class Database:
 
     def pools(self) -> dict[str, tuple[int, int]]:
         """For each pool its connections in use and its size, for the gauges."""
-        return {"read": (self._reads.in_use, self._reads.size), "write": (self._writes.in_use, self._writes.size)}
+        return {pool.name: (pool.in_use, pool.size) for pool in (self._reads, self._writes)}
 
     async def close(self) -> None:
         await self._reads.close()
         await self._writes.close()
 
 
-async def _fetch(connection: Connection, query: LiteralString, parameters: Sequence[Any]) -> list[Row]:
-    # Prepared: parsed and planned once a connection. Binary: numbers and times need no parsing here.
-    if tracing.is_sampled():
-        # The text holds no value: those are parameters, which stay out of traces as they stay out of logs.
-        with tracing.spanning("postgresql", db_system_name="postgresql", db_query_text=" ".join(query.split())):
+async def _acquire(pool: Pool) -> tuple[Connection, float]:
+    begun = perf_counter()
+    try:
+        return await pool.acquire()
+    finally:
+        _WAITS.observe((pool.name,), perf_counter() - begun)
+
+
+async def _fetch(connection: Connection, pool: str, query: LiteralString, parameters: Sequence[Any]) -> list[Row]:
+    begun = perf_counter()
+    try:
+        # Prepared: parsed and planned once a connection. Binary: numbers and times need no parsing here.
+        if tracing.is_sampled():
+            # The text holds no value: those are parameters, which stay out of traces as they stay out of logs.
+            with tracing.spanning("postgresql", db_system_name="postgresql", db_query_text=" ".join(query.split())):
+                cursor = await connection.execute(query, parameters, prepare=True, binary=True)
+        else:
             cursor = await connection.execute(query, parameters, prepare=True, binary=True)
-    else:
-        cursor = await connection.execute(query, parameters, prepare=True, binary=True)
-    return await cursor.fetchall() if cursor.description is not None else []
+        return await cursor.fetchall() if cursor.description is not None else []
+    finally:
+        _STATEMENTS.observe((pool,), perf_counter() - begun)
 
 
 def _conninfo(settings: DatabaseSettings, *, read_only: bool) -> str:

@@ -26,7 +26,8 @@ class PoolExhaustedError(Exception):
 
 
 class Pool:
-    def __init__(self, conninfo: str, *, size: int, timeout_s: float, autocommit: bool) -> None:
+    def __init__(self, conninfo: str, *, name: str, size: int, timeout_s: float, autocommit: bool) -> None:
+        self.name = name
         self.size = size
         self.in_use = 0
         self._conninfo = conninfo

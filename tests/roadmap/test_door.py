@@ -40,7 +40,7 @@ def test_json_holds_everything(capsys: pytest.CaptureFixture[str]) -> None:
     assert [phase["name"] for phase in data["phases"]] == ["current", "1", "2", "3", "4"]
     second, fourth = data["phases"][2], data["phases"][4]
     assert set(second) == {
-        "name", "targets", "topology", "features", "peak_requests_per_s", "mean_requests_per_s",
+        "name", "targets", "topology", "features", "gate", "peak_requests_per_s", "mean_requests_per_s",
     }  # fmt: skip
     assert second["targets"]["budgets"] == [
         {"usd_per_month": 800, "source": "targets table"},

@@ -103,6 +103,7 @@ def test_the_api_gets_its_settings_and_no_password() -> None:
         "TASKS_DATABASE_URL": "postgresql://tasks@127.0.0.1:5010/tasks?passfile=/data/a%20b/secrets/tasks.pgpass",
         "TASKS_HTTP_HOST": "127.0.0.1",
         "TASKS_HTTP_PORT": "5000",
+        "TASKS_HTTP_TRUSTED_PROXIES": "127.0.0.1/32",
         "TASKS_METRICS_HOST": "127.0.0.1",
         "TASKS_METRICS_PORT": "5001",
         "TASKS_TOKENS_FOLDER": "/data/a b/secrets/tokens",

@@ -29,7 +29,7 @@ def other(conninfo: str) -> Iterator[psycopg.Connection]:
 
 @asynccontextmanager
 async def pool_of(conninfo: str, size: int = 2, timeout_s: float = 5.0, *, auto: bool = False) -> AsyncIterator[Pool]:
-    pool = Pool(conninfo, size=size, timeout_s=timeout_s, autocommit=auto)
+    pool = Pool(conninfo, name="test", size=size, timeout_s=timeout_s, autocommit=auto)
     try:
         yield pool
     finally:

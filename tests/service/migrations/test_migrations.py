@@ -89,7 +89,7 @@ class Explained(ReadSession):
     """Notes how PostgreSQL would run each query that is asked: kinds of nodes and names of indexes."""
 
     def __init__(self, database: Database) -> None:
-        super().__init__(Pool("", size=1, timeout_s=1, autocommit=True))
+        super().__init__(Pool("", name="none", size=1, timeout_s=1, autocommit=True))
         self._database = database
         self.plan: set[str] = set()
 
