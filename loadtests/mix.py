@@ -1,6 +1,6 @@
 """The requests of people, as the load model has them: shares of kinds, and how unequal the people are.
 
-Registration, login and administration are left out (4 % of the requests): hashing passwords is a load of its own.
+Registration and login are left out (0.6 % of the requests): hashing passwords is a load of its own.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,14 +11,13 @@ import psycopg
 
 from loadtests.cases import Case
 from loadtests.paced import Request
+from loadtests.personas import PERSONAS, kinds_of, task_call
 from loadtests.world import Keys, Owner, make_token
 
-READS: Mapping[str, int] = {"list": 34, "filter": 14, "get": 12, "search": 8, "stats": 7}
-WRITES: Mapping[str, int] = {"create": 9, "update": 6, "complete": 4, "delete": 2}
-TASKS = "/api/v1/tasks"
+SHARES = kinds_of(*PERSONAS)
+READS: Mapping[str, float] = {kind: SHARES[kind] for kind in ("list", "filter", "get", "search", "stats")}
+WRITES: Mapping[str, float] = {kind: SHARES[kind] for kind in ("create", "update", "complete", "delete")}
 PAGE = 10  # people open what the first page shows
-STATUSES = ("PENDING", "IN_PROGRESS", "COMPLETED")
-WORDS = ("report", "week", "summary", "number 7")
 OWN_TASKS = "SELECT user_id, array_agg(id ORDER BY id) FROM tasks GROUP BY user_id ORDER BY user_id"
 
 
@@ -70,7 +69,7 @@ class Ask:
 
 
 def asks(
-    people: Sequence[Person], weights: Sequence[float], kinds: Mapping[str, int], count: int, random: Random
+    people: Sequence[Person], weights: Sequence[float], kinds: Mapping[str, float], count: int, random: Random
 ) -> list[Ask]:
     """So many requests in an order that the generator fixes. Deleted tasks are taken from `people`, so that no task is
     deleted twice; who has none left to delete creates one instead.
@@ -89,20 +88,5 @@ def ask(kind: str, person: Person, random: Random) -> Ask:
 
 
 def case(kind: str, random: Random) -> Case:
-    own = f"{TASKS}/{{task_id}}"
-    if kind == "create":
-        return Case(kind, kind, TASKS, "POST", {"title": f"Prepare report number {random.randrange(10**6)}"}, 201)
-    if kind == "update":
-        return Case(kind, kind, own, "PUT", {"title": f"Prepare report number {random.randrange(10**6)}"})
-    if kind == "complete":
-        return Case(kind, kind, own, "PUT", {"status": "COMPLETED"})
-    if kind == "delete":
-        return Case(kind, kind, own, "DELETE")
-    paths = {
-        "list": f"{TASKS}?page=1&limit=10",
-        "filter": f"{TASKS}?status={random.choice(STATUSES)}&page=1&limit=10",
-        "get": own,
-        "search": f"{TASKS}?q={random.choice(WORDS).replace(' ', '%20')}&page=1&limit=10",
-        "stats": f"{TASKS}/stats",
-    }
-    return Case(kind, kind, paths[kind])
+    made = task_call(kind, random)
+    return Case(kind, made.route, made.path, made.method, made.body, made.status)

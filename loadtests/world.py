@@ -56,10 +56,11 @@ class Keys:
 
     folder: Path
     key: ECKey
+    kid: str = KEY_ID
 
     @property
     def path(self) -> Path:
-        return self.folder / f"{KEY_ID}.pem"
+        return self.folder / f"{self.kid}.pem"
 
 
 def make_keys(folder: Path) -> Keys:
@@ -70,20 +71,20 @@ def make_keys(folder: Path) -> Keys:
     return keys
 
 
-def make_token(keys: Keys, user_id: int) -> str:
+def make_token(keys: Keys, user_id: int, role: str = "USER") -> str:
     """An access token as the product issues it at login."""
     issued = int(time.time())
     claims = {
         "iss": ISSUER,
         "aud": AUDIENCE,
         "sub": str(user_id),
-        "role": "USER",
+        "role": role,
         "jti": secrets.token_urlsafe(16),
         "iat": issued,
         "exp": issued + TOKEN_SECONDS,
         "ver": 0,
     }
-    return jwt.encode({"alg": "ES256", "kid": KEY_ID, "typ": "at+jwt"}, claims, keys.key)
+    return jwt.encode({"alg": "ES256", "kid": keys.kid, "typ": "at+jwt"}, claims, keys.key)
 
 
 def seed(url: str, *, rows: int, owners: int) -> None:

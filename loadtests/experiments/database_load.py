@@ -42,7 +42,7 @@ SPENT = """
 class Condition:
     name: str
     weights: Callable[[int], Sequence[float]]
-    kinds: Mapping[str, int]
+    kinds: Mapping[str, float]
     arm: str = "with"
 
 

@@ -18,8 +18,9 @@ from loadtests.driver import Plan, Report
 from loadtests.experiments.outcome import Figure, Outcome
 from loadtests.experiments.size import TASKS_PER_OWNER, Size
 from loadtests.experiments.stage import Say, Served, faults, load, migrate, ready, stage
-from loadtests.mix import READS, TASKS, Person, alike, asks, read_people
+from loadtests.mix import READS, Person, alike, asks, read_people
 from loadtests.paced import Pace, Request
+from loadtests.personas import TASKS
 from loadtests.servers import HOST
 from loadtests.stats import Interval, abba_order, median_interval, paired_ratio
 from loadtests.world import Owner, seed
