@@ -65,7 +65,7 @@ class Ask:
 
     def to(self, port: int) -> Request:
         owner = Owner(self.person.id, self.person.token, self.task_id)
-        return Request(self.case.request(owner, port), self.case.status)
+        return Request(self.case.request(owner, port), self.case.status, self.case.name)
 
 
 def asks(

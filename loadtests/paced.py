@@ -10,11 +10,12 @@ up to a bound, then waits for one.
 
 import asyncio
 import base64
+import itertools
 import json
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from random import Random
 from typing import Any
@@ -33,6 +34,7 @@ class Request:
 
     content: bytes
     status: int = 200
+    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Pace:
         return Plan(self.host, self.port, contents, connections=1, seconds=self.seconds, seed=self.seed)
 
     def to_json(self) -> str:
-        requests = [[base64.b64encode(request.content).decode(), request.status] for request in self.requests]
+        requests = [[base64.b64encode(each.content).decode(), each.status] for each in self.requests]
         return json.dumps(asdict(self) | {"requests": requests})
 
     @classmethod
@@ -89,6 +91,9 @@ class OpenRun(Run):
         if self.under_way == 0 and self.done_sending:
             self.over.set()
 
+    def record(self, request: Request, due: float, status: int) -> None:
+        """Called at the end of every request that was sent; status 0 when its connection broke."""
+
 
 class OpenConnection(Connection):
     """Takes the request that has waited longest; without one it is idle until it is given one."""
@@ -96,7 +101,7 @@ class OpenConnection(Connection):
     def __init__(self, run: OpenRun) -> None:
         super().__init__(run)
         self.open_run = run
-        self.expected = 0
+        self.request = Request(b"")
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -110,16 +115,18 @@ class OpenConnection(Connection):
         if not run.waiting:
             run.idle.append(self)
             return
-        due, request = run.waiting.popleft()
-        self.started, self.expected = due, request.status
+        self.started, self.request = run.waiting.popleft()
         run.sent += 1
-        self.transport.write(request.content)
+        self.transport.write(self.request.content)
 
     def complete(self, started: float) -> None:
-        self.open_run.wrong += self.status != self.expected
+        self.open_run.wrong += self.status != self.request.status
+        self.open_run.record(self.request, started, self.status)
         super().complete(started)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self.started is not None:
+            self.open_run.record(self.request, self.started, 0)
         if self in self.open_run.idle:
             self.open_run.idle.remove(self)
         self.open_run.connections.remove(self)
@@ -142,32 +149,42 @@ async def offer(run: OpenRun, pace: Pace, due: float, request: Request) -> None:
             run.opened -= 1
 
 
-async def drive(pace: Pace) -> Report:
-    """Runs the pace to its end. A request whose answer never came is lost."""
-    run, random = OpenRun(pace.plan), Random(pace.seed)  # noqa: S311 (reproducible arrivals, no secret)
-    used, start = time.process_time(), time.perf_counter()
-    run.deadline = start + pace.seconds
-    due, number = start + random.expovariate(pace.rate_per_s), 0
+async def arrive(run: OpenRun, pace: Pace, requests: Iterator[Request]) -> None:
+    """Offers the requests by a Poisson process until the deadline of the run; it can be moved meanwhile."""
+    random = Random(pace.seed)  # noqa: S311 (reproducible arrivals, no secret)
+    due = time.perf_counter() + random.expovariate(pace.rate_per_s)
     while due < run.deadline:
         moment = time.perf_counter()
         if moment < due:
             await asyncio.sleep(due - moment)
             continue
         began = moment if moment - due < TICKS_SECONDS else due
-        await offer(run, pace, began, pace.requests[number % len(pace.requests)])
-        number += 1
+        await offer(run, pace, began, next(requests))
         due += random.expovariate(pace.rate_per_s)
+
+
+async def drain(run: OpenRun, until: float) -> None:
+    """Awaits what is under way until this moment; what is then not answered is lost. Closes every connection."""
     run.done_sending = True
     if run.under_way == 0:
         run.over.set()
     try:
-        await asyncio.wait_for(run.over.wait(), run.deadline - time.perf_counter() + DRAIN_SECONDS)
+        await asyncio.wait_for(run.over.wait(), until - time.perf_counter())
     except TimeoutError:
         run.lost += run.under_way
-    used, end = time.process_time() - used, time.perf_counter()
     for connection in run.connections:
         connection.started = None
         connection.fail()
+
+
+async def drive(pace: Pace) -> Report:
+    """Runs the pace to its end. A request whose answer never came is lost."""
+    run = OpenRun(pace.plan)
+    used, start = time.process_time(), time.perf_counter()
+    run.deadline = start + pace.seconds
+    await arrive(run, pace, itertools.cycle(pace.requests))
+    await drain(run, run.deadline + DRAIN_SECONDS)
+    used, end = time.process_time() - used, time.perf_counter()
     return Report.of(
         run.latencies_s,
         statuses=run.statuses,
