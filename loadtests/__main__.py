@@ -10,11 +10,13 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from types import FrameType
+from typing import Any
 
 from infra.local.errors import PlatformError
 from loadtests import claims
 from loadtests.bench import Options, run
 from loadtests.cases import CASES
+from loadtests.gate import door as gate
 from loadtests.report import to_json, to_text
 from loadtests.servers import ServerError
 
@@ -69,6 +71,7 @@ def parser() -> argparse.ArgumentParser:
     )
     bench.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
     claims.add_to(commands)
+    gate.add_to(commands)
     return door
 
 
@@ -91,10 +94,22 @@ def bench(options: Options, *, as_json: bool) -> int:
     return EXIT_INVALID_RIG if result.problems else 0
 
 
+def gated(command: str, given: dict[str, Any]) -> int:
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        return gate.handle(command, given, progress)
+    except KeyboardInterrupt:
+        progress("interrupted; what was started is stopped")
+        return EXIT_INTERRUPTED
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     door = parser()
     given = vars(door.parse_args(arguments))
-    command, as_json = given.pop("command"), given.pop("json")
+    command = given.pop("command")
+    if command in gate.COMMANDS:
+        return gated(command, given)
+    as_json = given.pop("json")
     chosen = claims.choose(door, given) if command == "claims" else ()
     if command == "bench" and given["owners"] > given["rows"]:
         door.error("every owner needs a task: --owners must not exceed --rows")

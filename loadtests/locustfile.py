@@ -8,6 +8,7 @@ import itertools
 import json
 import random
 import sys
+import time
 from argparse import ArgumentParser
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -28,6 +29,7 @@ from loadtests.personas import API, CREATED, PERSONAS, Call, task_call
 THINK_S = 10.0
 KNOWN_TASKS = 10  # what the first page shows
 KNOWN_TAGS = 100  # entity tags a person keeps, as a browser's cache has an end too
+NOT_MODIFIED = 304
 TIMES = 10  # Locust wants whole weights; the least share of the load model is a tenth of a per cent
 
 
@@ -110,6 +112,7 @@ class Person(FastHttpUser):
     network_timeout = connection_timeout = 30.0
     chance = random.Random()  # noqa: S311 (whose turn it is, no secret)
     sent: ClassVar[int] = 0
+    under_way: ClassVar[dict["Person", float]] = {}  # since when, on the monotonic clock
     leaving: ClassVar[bool] = False  # nobody asks any more
 
     def wait_time(self) -> float:
@@ -158,6 +161,7 @@ class Person(FastHttpUser):
         if call.method == "GET" and path in self.tags:
             headers["If-None-Match"] = self.tags[path]
         Person.sent += 1
+        self.under_way[self] = time.monotonic()
         with self.client.request(
             call.method,
             path,
@@ -167,9 +171,12 @@ class Person(FastHttpUser):
             catch_response=True,
             context={"kind": call.kind},
         ) as answer:
-            if answer.status_code not in {call.status, 304}:
+            right = answer.status_code in {call.status, NOT_MODIFIED}
+            if not right:
                 answer.failure(f"{answer.status_code} instead of {call.status}")
-                return
+        del self.under_way[self]
+        if not right:
+            return
         if call.method == "GET" and answer.status_code == call.status:
             self.remember(path, answer.headers.get("etag"))
         self.learn(call, task, answer)
@@ -189,7 +196,7 @@ class Person(FastHttpUser):
         elif call.kind in {"login", "register"}:
             self.token = answer.json()["data"]["token"]
             self.tags.clear()
-        elif call.kind == "list" and answer.status_code != 304:  # noqa: PLR2004
+        elif call.kind == "list" and answer.status_code != NOT_MODIFIED:
             self.tasks_known.extend(task["id"] for task in reversed(answer.json()["data"]["tasks"]))
 
 

@@ -1,9 +1,10 @@
 """Locust's people, driven line by line: a process of its own, so that gevent stays out of everything else.
 
 Reads one JSON object a line on stdin: first {"host", "people", "think_s", "seed"}, then {"users", "rate"} whenever the
-number of people is to change, {"stop": true} at the end. Writes one a second on stdout: {"users", "sent", "samples"},
-samples as [moment of the start on the monotonic clock (s), kind, latency (ms), right]. After a stop it waits for what
-is under way; the last line has "done".
+number of people is to change, {"stop": true} at the end. Writes one a second on stdout: {"users", "sent", "oldest",
+"samples"}. Samples are [moment of the start, kind, latency (ms), right]; `oldest` is the start of the oldest request
+under way, or null; moments are those of the monotonic clock (s), which all processes share. After a stop it waits for
+what is under way; the last line has "done".
 """
 
 import json
@@ -37,7 +38,8 @@ class Told:
 
     def line(self, runner: LocalRunner, **more: object) -> None:
         taken, self.samples = self.samples, []
-        line = {"users": runner.user_count, "sent": Person.sent, "samples": taken, **more}
+        oldest = min(Person.under_way.values(), default=None)
+        line = {"users": runner.user_count, "sent": Person.sent, "oldest": oldest, "samples": taken, **more}
         sys.stdout.write(json.dumps(line, separators=(",", ":")) + "\n")
         sys.stdout.flush()
 

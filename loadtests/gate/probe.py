@@ -3,7 +3,7 @@
 A process of its own beside the crowd, with people of its own who ask by the same mix but for registrations and logins.
 It sends no conditional requests, so its answers are whole. Reads one JSON object on stdin: {"host", "port", "people",
 "rate_per_s", "seed"}, and goes on until the next line or the end of stdin. Writes one object a second on stdout:
-{"sent", "samples"}, samples as those of the crowd; after the end it waits for what is under way, and the last line has
+{"sent", "oldest", "samples"} as the crowd does; after the end it waits for what is under way, and the last line has
 "done".
 """
 
@@ -74,7 +74,9 @@ class ProbeRun(OpenRun):
     def line(self, **more: object) -> None:
         taken, self.samples = self.samples, []
         # Not `sent` alone: one that waits for a connection was asked for as well.
-        line = {"sent": self.sent + len(self.waiting), "samples": taken, **more}
+        due = [each.started for each in self.connections if each.started is not None]
+        oldest = min([*due, *(moment for moment, _ in self.waiting)], default=None)
+        line = {"sent": self.sent + len(self.waiting), "oldest": oldest, "samples": taken, **more}
         sys.stdout.write(json.dumps(line, separators=(",", ":")) + "\n")
         sys.stdout.flush()
 

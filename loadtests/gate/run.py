@@ -1,0 +1,135 @@
+"""`python -m loadtests run`: whether a phase keeps its promise on this machine, as a verdict with its reasons."""
+
+import math
+import os
+import shlex
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from loadtests.gate import scrape, seed
+from loadtests.gate.conduct import Conductor, Course, Schedule
+from loadtests.gate.evidence import Asked
+from loadtests.gate.generators import Generator, generator
+from loadtests.gate.machine import Cores, apart
+from loadtests.gate.target import Target, target
+from loadtests.rig import Say
+from roadmap.phases import Phase
+
+DEFAULT_DATA = Path(".loadtests")
+PROBE_RATE_PER_S = 40.0
+SPARE_PEOPLE = 1_000  # of the prober
+USERS_PER_S = 100.0  # by which the crowd grows: each comes with a connection of its own
+SETTLE_S = 20.0
+PROBE_PEOPLE_SHARE = 3  # accounts a person: the crowd grows above the phase's users, and the prober has its own
+
+
+@dataclass(frozen=True)
+class Options:
+    """None is what the phase says. `hold_s`, `steps`: of the schedule."""
+
+    data: Path
+    port: int
+    users: int | None = None
+    rows: int | None = None
+    hold_s: float | None = None
+    steps: int = 4
+    seed: int = 1
+
+
+def size_of(phase: Phase, options: Options) -> seed.Size:
+    users = options.users or phase.targets.users
+    rows = options.rows or (phase.gate.rows if phase.gate else 0)
+    return seed.Size(rows, users * PROBE_PEOPLE_SHARE + SPARE_PEOPLE, options.seed)
+
+
+def schedule_of(asked: Asked, options: Options) -> Schedule:
+    # A tenth more than is due on average.
+    hold_s = options.hold_s or max(60.0, math.ceil(asked.min_samples * 1.1 / PROBE_RATE_PER_S / 5) * 5)
+    return Schedule(ramp_s=max(5.0, asked.users / USERS_PER_S), settle_s=SETTLE_S, hold_s=hold_s, steps=options.steps)
+
+
+def run(phase: Phase, options: Options, say: Say) -> tuple[Course, Target]:
+    """ServerError or SeedError when it cannot be measured."""
+    asked = Asked.of(phase, users=options.users, seed=options.seed)
+    with target(phase.name, options.data, options.port, say) as there:
+        people = there.folder.secrets / "people.json"
+        prepare(there, people, size_of(phase, options), say)
+        with tempfile.TemporaryDirectory(prefix="loadtests-") as folder:
+            return measure(asked, schedule_of(asked, options), there, people, Path(folder), say), there
+
+
+def prepare(there: Target, people: Path, size: seed.Size, say: Say) -> None:
+    if seed.is_seeded(there.superuser_url, there.folder.root, size):
+        say(f"{size.rows:,} tasks of {size.users:,} users are there from an earlier run")
+    else:
+        seed.seed(there.superuser_url, there.folder.root, size, bar(say, f"seeding tasks of {size.users:,} users"))
+    seed.write_people(people, there.superuser_url, seed.signing_keys(there.folder.tokens), size)
+
+
+def bar(say: Say, title: str) -> Callable[[int, int], None]:
+    """Tells the progress: on a terminal in one line that fills, elsewhere at every tenth."""
+    told = -1
+
+    def advance(there: int, wanted: int) -> None:
+        nonlocal told
+        if sys.stderr.isatty():
+            filled = "#" * (30 * there // wanted)
+            end = "\n" if there == wanted else ""
+            sys.stderr.write(f"\r{title} [{filled:<30}] {there:,}/{wanted:,}{end}")
+            sys.stderr.flush()
+        elif (tenth := 10 * there // wanted) != told:
+            told = tenth
+            say(f"{title}: {there:,}/{wanted:,}")
+
+    return advance
+
+
+def measure(asked: Asked, schedule: Schedule, there: Target, people: Path, folder: Path, say: Say) -> Course:
+    cores = Cores.of_this_machine()
+    with pinned(cores), apart([*there.pids.values()], cores), generating(asked, there, people, folder, cores) as both:
+        crowd, probe = both
+        pids = {**there.pids, "crowd": crowd.process.pid, "probe": probe.process.pid, "gate": os.getpid()}
+        conductor = Conductor(
+            asked,
+            schedule,
+            crowd,
+            probe,
+            pids=pids,
+            cores=cores,
+            scrape=lambda: scrape.scrape(there.host, there.metrics_port),
+            say=say,
+        )
+        return conductor.run()
+
+
+@contextmanager
+def pinned(cores: Cores) -> Iterator[None]:
+    """The gate itself, which reads what the generators say, stays off the servers' cores."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores.generators)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@contextmanager
+def generating(
+    asked: Asked, there: Target, people: Path, folder: Path, cores: Cores
+) -> Iterator[tuple[Generator, Generator]]:
+    common = {"people": str(people), "seed": asked.seed}
+    ask_crowd = {**common, "host": f"http://{there.host}:{there.port}", "think_s": asked.think_s}
+    ask_probe = {**common, "host": there.host, "port": there.port, "rate_per_s": PROBE_RATE_PER_S}
+    with (
+        generator("crowd", "loadtests.gate.crowd", ask_crowd, cores, folder) as crowd,
+        generator("prober", "loadtests.gate.probe", ask_probe, cores, folder) as probe,
+    ):
+        yield crowd, probe
+
+
+def command_line(arguments: Sequence[str]) -> str:
+    return f"python -m loadtests {shlex.join(arguments)}"
