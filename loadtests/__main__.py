@@ -15,6 +15,7 @@ from typing import Any
 from infra.local.errors import PlatformError
 from loadtests import claims
 from loadtests.bench import Options, run
+from loadtests.budgets import door as budgets
 from loadtests.cases import CASES
 from loadtests.gate import door as gate
 from loadtests.report import to_json, to_text
@@ -72,6 +73,7 @@ def parser() -> argparse.ArgumentParser:
     bench.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
     claims.add_to(commands)
     gate.add_to(commands)
+    budgets.add_to(commands)
     return door
 
 
@@ -97,6 +99,8 @@ def bench(options: Options, *, as_json: bool) -> int:
 def gated(command: str, given: dict[str, Any]) -> int:
     signal.signal(signal.SIGTERM, stop)
     try:
+        if command == budgets.COMMAND:
+            return budgets.handle(given, progress)
         return gate.handle(command, given, progress)
     except KeyboardInterrupt:
         progress("interrupted; what was started is stopped")
@@ -107,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     door = parser()
     given = vars(door.parse_args(arguments))
     command = given.pop("command")
-    if command in gate.COMMANDS:
+    if command in (*gate.COMMANDS, budgets.COMMAND):
         return gated(command, given)
     as_json = given.pop("json")
     chosen = claims.choose(door, given) if command == "claims" else ()
