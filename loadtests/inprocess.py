@@ -12,6 +12,8 @@ import importlib
 import json
 import os
 import sys
+import traceback
+from collections.abc import Callable
 from typing import Any
 
 import uvicorn
@@ -152,27 +154,47 @@ async def started(app: ASGIApp) -> tuple[asyncio.Task[None], asyncio.Event]:
     return task, ending
 
 
-def forked(asked: Asked, requests: int) -> int:
-    """A child that asks so often and ends, with 1 when an answer was no hit."""
+def forked(work: Callable[[], bool]) -> int:
+    """The id of a child that does this and ends, with 1 when it says no."""
     loop = asyncio.get_running_loop()
     pid = os.fork()
     if pid == 0:
         asyncio._set_running_loop(loop)  # noqa: SLF001 (in a fork asyncio knows none, and hits set timers now and then)
-        # Else a collection more or less would fall into the requests, by what was allocated before.
-        gc.collect()
-        good = all(asked.at_once() for _ in range(requests))
-        os._exit(0 if good else 1)
+        try:
+            os._exit(0 if work() else 1)
+        finally:  # whatever was raised: a child must not go on as its parent
+            traceback.print_exc()
+            os._exit(1)
     return pid
 
 
+def good(pid: int) -> bool:
+    """Waits for the end of a child."""
+    return os.waitpid(pid, 0)[1] == 0
+
+
 def both(asked: Asked) -> list[dict[str, int]]:
-    """A child for each number of requests. Side by side: this process has done the same before either, and no answer
-    grows old while it waits for one. RuntimeError when an answer was no hit.
+    """A child for each number of requests, forked side by side by a child between: what that one did before is in both
+    counts, and it has no other thread that could add to one. RuntimeError when an answer was no hit.
     """
-    children = [{"pid": forked(asked, requests), "requests": requests} for requests in (FEW, MANY)]
-    ended = [os.waitpid(child["pid"], 0)[1] for child in children]
-    if any(ended):
+    reading, writing = os.pipe()
+
+    def work() -> bool:
+        # Else a collection more or less would fall into the requests, by what was allocated before.
+        gc.collect()
+        children = [
+            {"pid": forked(lambda: all(asked.at_once() for _ in range(FEW))), "requests": FEW},
+            {"pid": forked(lambda: all(asked.at_once() for _ in range(MANY))), "requests": MANY},
+        ]
+        os.write(writing, json.dumps(children).encode())
+        ended = [good(child["pid"]) for child in children]
+        return all(ended)
+
+    if not good(forked(work)):
         raise RuntimeError("an answer had to wait: this was no cached request")
+    os.close(writing)
+    with os.fdopen(reading) as told:
+        children: list[dict[str, int]] = json.load(told)
     return children
 
 
