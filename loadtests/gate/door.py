@@ -1,7 +1,8 @@
-"""The doors of the load gates: `run`, `seed` and `probe`.
+"""The doors of the load gates: `run`, `seed`, `probe` and `selftest`.
 
 Exit codes of `run`: 0 PASS, 1 FAIL, 2 usage, 3 INVALID (the rig was unfit, and nothing is proven), 4 INCONCLUSIVE,
 5 slower than the baseline, 130 interrupted. Those of `seed` and `probe`: 0 done, 2 usage, 3 it could not be done.
+Those of `selftest`: 0 every verdict was right, 1 one was not.
 """
 
 import argparse
@@ -14,7 +15,7 @@ from typing import Any
 
 from infra.local.errors import PlatformError
 from infra.local.plan import HIGHEST_BASE, LOWEST_BASE
-from loadtests.gate import result
+from loadtests.gate import result, selftest
 from loadtests.gate.evidence import Sample
 from loadtests.gate.generators import generator
 from loadtests.gate.machine import Cores
@@ -33,7 +34,7 @@ from roadmap.phases import Phase, load
 
 DATA = Path(".loadtests")
 PORT = 5200
-COMMANDS = ("run", "seed", "probe")
+COMMANDS = ("run", "seed", "probe", "selftest")
 EXIT_INVALID, EXIT_REGRESSION = 3, 5
 UNFIT = (ServerError, SeedError, ScrapeError, PlatformError)
 
@@ -80,6 +81,8 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     )
     probes.add_argument("--seed", type=within(0, 2**31), default=1, help="of arrivals and requests (default: 1)")
 
+    door(commands, "selftest", "meet bad servers and bad rigs, and see whether the gate says so")
+
 
 def door(commands: Any, name: str, text: str) -> argparse.ArgumentParser:
     made: argparse.ArgumentParser = commands.add_parser(
@@ -120,6 +123,8 @@ def options(given: Mapping[str, Any]) -> Options:
 
 def handle(command: str, given: Mapping[str, Any], say: Say) -> int:
     try:
+        if command == "selftest":
+            return selftest.main(say)
         if command == "probe":
             return probed(given)
         phase, chosen = load().phase(given["phase"]), options(given)
