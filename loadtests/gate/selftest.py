@@ -23,7 +23,6 @@ from loadtests.gate.machine import Cores, place
 from loadtests.gate.run import generating
 from loadtests.reports.document import Check, Document, Outcome, utc_now
 from loadtests.reports.facts import facts
-from loadtests.reports.text import to_text
 from loadtests.rig import Say
 from loadtests.servers import HOST, answers, free_port, launched, python_module
 
@@ -129,7 +128,7 @@ def check(scenario: Scenario, judgement: Judgement) -> Check:
     return Check("selftest", scenario.name, told, wanted, Outcome.PASSED if right else Outcome.FAILED)
 
 
-def run(say: Say) -> Document:
+def run(say: Say, command: str) -> Document:
     """Its verdict is PASS when every scenario got its own."""
     with ThreadPoolExecutor(len(TOGETHER)) as pool:
         checks = [check(*pair) for pair in zip(TOGETHER, pool.map(lambda it: judged(it, say), TOGETHER), strict=True)]
@@ -145,12 +144,5 @@ def run(say: Say) -> Document:
         checks=checks,
         tables=[],
         charts=[],
-        facts=facts("python -m loadtests selftest"),
+        facts=facts(command),
     )
-
-
-def main(say: Say) -> int:
-    """Exit codes: 0 every verdict is right, 1 one is not."""
-    document = run(say)
-    sys.stdout.write(to_text(document) + "\n")
-    return 0 if document.verdict == Verdict.PASS else 1
