@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from math import isfinite
 from statistics import fmean
 
 from hdrh.histogram import HdrHistogram
@@ -199,11 +200,16 @@ def data(course: Course, size: Size, fingerprint: str) -> dict[str, object]:
         "verdict": judgement.verdict,
         "p95_ms": asdict(judgement.p95_ms) if judgement.p95_ms else None,
         "achieved_per_s": held.rate_per_s,
-        "server": asdict(held.server) if held.server else None,
+        "server": finite(asdict(held.server)) if held.server else None,
         "usage": asdict(held.usage),
         "stages": [stage_data(stage) for stage in course.stages],
         "histograms_us": {kind: histogram(some) for kind, some in by_kind(held.probe).items()},
     }
+
+
+def finite(values: Mapping[str, float]) -> dict[str, float | None]:
+    """JSON knows no infinity: what lies beyond all bounds is null."""
+    return {name: value if isfinite(value) else None for name, value in values.items()}
 
 
 def stage_data(stage: Stage) -> dict[str, object]:
