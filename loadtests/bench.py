@@ -189,5 +189,6 @@ def run(options: Options, say: Say) -> Result:
         if options.counts:
             for name in (INSTRUCTIONS.subject, INSTRUCTIONS.peer):
                 say(f"counting instructions of {name}")
-                result.instructions[name] = count(running, CASES[INSTRUCTIONS.case], PEERS[name])
+                asked = [(CASES[INSTRUCTIONS.case], running.recorded)]
+                [result.instructions[name]] = count(running.values, asked, PEERS[name])
     return result

@@ -71,9 +71,12 @@ def run_command(
     argv: Sequence[str], environment: Mapping[str, str] | None = None, *, given: str = "", limit_s: float = 120.0
 ) -> str:
     """Stdout of a command that must succeed within its time. ServerError with its output when it does not."""
-    done = subprocess.run(  # noqa: S603 (commands of this package, no shell)
-        argv, env=environment, cwd=ROOT, capture_output=True, text=True, check=False, input=given, timeout=limit_s
-    )
+    try:
+        done = subprocess.run(  # noqa: S603 (commands of this package, no shell)
+            argv, env=environment, cwd=ROOT, capture_output=True, text=True, check=False, input=given, timeout=limit_s
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ServerError(f"{' '.join(argv)} took more than {limit_s:g} s") from error
     if done.returncode != 0:
         raise ServerError(f"{' '.join(argv)} ended with {done.returncode}:\n{done.stderr or done.stdout}")
     return done.stdout
