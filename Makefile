@@ -6,7 +6,7 @@ RUN := $(UV) run --frozen --no-progress
 PHASE ?= current
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status test lint fmt
+.PHONY: help up down status gate budgets test lint fmt
 
 help: ## what the targets do
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,7 +20,14 @@ down: $(UV) ## stop the platform; data stays in .local/
 status: $(UV) ## each server with its pid, port, url and state
 	@$(RUN) python -m infra.local status
 
-test: lint ## lint, types, laws and every test, on real servers
+gate: $(UV) ## judge a phase under load on this machine (PHASE=current): PASS, FAIL, INVALID or INCONCLUSIVE
+	@$(RUN) python -m loadtests run --phase $(PHASE)
+
+budgets: $(UV) ## instructions, statements, buffers and bytes of a request against loadtests/budgets (needs valgrind)
+	@$(RUN) python -m loadtests budgets
+
+test: lint ## lint, types, laws, the gate's own test and every test, on real servers
+	@$(RUN) python -m loadtests selftest
 	@$(RUN) python -m pytest -n 2
 
 lint: $(UV) ## ruff, mypy strict, import laws

@@ -1,14 +1,14 @@
-"""The door: `python -m loadtests bench` and `python -m loadtests claims`.
+"""What measures the platform, and what keeps its measure: each command has a `--help` of its own.
 
-Exit codes: 0 measured (whatever the figures say), 2 usage, 3 the rig was unfit and the figures prove nothing,
-130 interrupted.
+Exit codes of them all: 2 usage, 3 the rig was unfit and the figures prove nothing, 130 interrupted.
 """
 
 import argparse
 import json
+import shlex
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 from typing import Any
 
@@ -19,6 +19,7 @@ from loadtests.budgets import door as budgets
 from loadtests.cases import CASES
 from loadtests.gate import door as gate
 from loadtests.report import to_json, to_text
+from loadtests.reports import door as report
 from loadtests.servers import ServerError
 
 EXIT_INVALID_RIG = 3
@@ -46,34 +47,40 @@ def duration(text: str) -> float:
     return value
 
 
-def parser() -> argparse.ArgumentParser:
-    door = argparse.ArgumentParser(prog="python -m loadtests", description=__doc__)
-    commands = door.add_subparsers(dest="command", required=True)
-    bench = commands.add_parser(
+def add_bench(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    door = commands.add_parser(
         "bench",
         help="compare servers side by side on this machine",
         description="Starts a PostgreSQL of its own and every server of the table, measures them in interleaved"
         " rounds and prints medians, spreads and paired ratios. Progress goes to stderr.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    bench.add_argument("--rounds", type=whole(1, 1_000), default=DEFAULTS.rounds, help="of each server")
-    bench.add_argument("--seconds", type=duration, default=DEFAULTS.seconds, help="length of a round")
-    bench.add_argument("--rows", type=whole(1, 20_000_000), default=DEFAULTS.rows, help="tasks in the database")
-    bench.add_argument("--owners", type=whole(1, 1_000_000), default=DEFAULTS.owners, help="users who own them")
-    bench.add_argument("--connections", type=whole(1, 1_024), default=DEFAULTS.connections, help="of the generator")
-    bench.add_argument("--pool", type=whole(1, 64), default=DEFAULTS.pool, help="database connections of a server")
-    bench.add_argument("--seed", type=whole(0, 2**31), default=DEFAULTS.seed, help="of request order and bootstrap")
-    bench.add_argument("--cases", nargs="+", choices=[*CASES], default=[*DEFAULTS.cases], help="what to measure")
-    bench.add_argument(
+    door.set_defaults(handle=bench, parser=door)
+    door.add_argument("--rounds", type=whole(1, 1_000), default=DEFAULTS.rounds, help="of each server")
+    door.add_argument("--seconds", type=duration, default=DEFAULTS.seconds, help="length of a round")
+    door.add_argument("--rows", type=whole(1, 20_000_000), default=DEFAULTS.rows, help="tasks in the database")
+    door.add_argument("--owners", type=whole(1, 1_000_000), default=DEFAULTS.owners, help="users who own them")
+    door.add_argument("--connections", type=whole(1, 1_024), default=DEFAULTS.connections, help="of the generator")
+    door.add_argument("--pool", type=whole(1, 64), default=DEFAULTS.pool, help="database connections of a server")
+    door.add_argument("--seed", type=whole(0, 2**31), default=DEFAULTS.seed, help="of request order and bootstrap")
+    door.add_argument("--cases", nargs="+", choices=[*CASES], default=[*DEFAULTS.cases], help="what to measure")
+    door.add_argument(
         "--instructions",
         action=argparse.BooleanOptionalAction,
         default=DEFAULTS.instructions,
         help="count those of the list too, in process; needs valgrind",
     )
-    bench.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
-    claims.add_to(commands)
-    gate.add_to(commands)
-    budgets.add_to(commands)
+    door.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Each command brings `handle`, which gets its own parser, what was given, the command as typed, and where to tell
+    how it goes.
+    """
+    door = argparse.ArgumentParser(prog="python -m loadtests", description=__doc__)
+    commands = door.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for add_to in (gate.add_to, budgets.add_to, add_bench, claims.add_to, report.add_to):
+        add_to(commands)
     return door
 
 
@@ -86,45 +93,30 @@ def stop(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def bench(options: Options, *, as_json: bool) -> int:
+def bench(door: argparse.ArgumentParser, given: Mapping[str, Any], _typed: str, say: Callable[[str], None]) -> int:
+    if given["owners"] > given["rows"]:
+        door.error("every owner needs a task: --owners must not exceed --rows")
+    options = Options(**{name: value for name, value in given.items() if name not in {"command", "json"}})
     try:
-        result = run(options, progress)
+        result = run(options, say)
     except (ServerError, PlatformError) as error:
-        progress(f"INVALID RIG: {error}")
+        say(f"INVALID RIG: {error}")
         return EXIT_INVALID_RIG
-    print(json.dumps(to_json(result), indent=2) if as_json else to_text(result))
+    print(json.dumps(to_json(result), indent=2) if given["json"] else to_text(result))
     return EXIT_INVALID_RIG if result.problems else 0
 
 
-def gated(command: str, given: dict[str, Any]) -> int:
-    signal.signal(signal.SIGTERM, stop)
-    try:
-        if command == budgets.COMMAND:
-            return budgets.handle(given, progress)
-        return gate.handle(command, given, progress)
-    except KeyboardInterrupt:
-        progress("interrupted; what was started is stopped")
-        return EXIT_INTERRUPTED
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
-    door = parser()
-    given = vars(door.parse_args(arguments))
-    command = given.pop("command")
-    if command in (*gate.COMMANDS, budgets.COMMAND):
-        return gated(command, given)
-    as_json = given.pop("json")
-    chosen = claims.choose(door, given) if command == "claims" else ()
-    if command == "bench" and given["owners"] > given["rows"]:
-        door.error("every owner needs a task: --owners must not exceed --rows")
+    typed = sys.argv[1:] if arguments is None else arguments
+    given = vars(parser().parse_args(typed))
+    handle, door = given.pop("handle"), given.pop("parser")
     signal.signal(signal.SIGTERM, stop)
     try:
-        if command == "claims":
-            return claims.run(chosen, claims.size_of(given), progress, as_json=as_json)
-        return bench(Options(**given), as_json=as_json)
+        code: int = handle(door, given, shlex.join(["python", "-m", "loadtests", *typed]), progress)
     except KeyboardInterrupt:
-        progress("interrupted; every server is stopped")
+        progress("interrupted; every server that was started is stopped")
         return EXIT_INTERRUPTED
+    return code
 
 
 if __name__ == "__main__":

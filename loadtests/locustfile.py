@@ -119,6 +119,8 @@ class Person(FastHttpUser):
         return self.chance.expovariate(1 / self.think_s)
 
     def on_start(self) -> None:
+        if not self.tasks:  # `--tags` has left nothing to do
+            raise StopUser
         number = self.crowd.number()
         self.address = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
         self.tags: dict[str, str] = {}

@@ -26,6 +26,7 @@ from loadtests.driver import DRAIN_SECONDS, MAX_CONNECTIONS, Connection, Plan, R
 
 MAX_RATE = 20_000.0
 TICKS_SECONDS = 0.002
+NAP_SECONDS = 0.5  # after which a deadline that was moved is seen
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ async def arrive(run: OpenRun, pace: Pace, requests: Iterator[Request]) -> None:
     while due < run.deadline:
         moment = time.perf_counter()
         if moment < due:
-            await asyncio.sleep(due - moment)
+            await asyncio.sleep(min(due - moment, NAP_SECONDS))
             continue
         began = moment if moment - due < TICKS_SECONDS else due
         await offer(run, pace, began, next(requests))

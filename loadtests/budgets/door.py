@@ -31,12 +31,12 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    door.set_defaults(handle=handle, parser=door)
     door.add_argument("--only", nargs="+", metavar="NAME", choices=[*SUBJECTS], help=f"of {', '.join(SUBJECTS)}")
     door.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
 
 
-def handle(given: Mapping[str, Any], say: Say) -> int:
-    """The whole command but its arguments; the exit code."""
+def handle(_door: argparse.ArgumentParser, given: Mapping[str, Any], _typed: str, say: Say) -> int:
     try:
         budgets = load_budgets(FIGURES)
     except BudgetsError as error:

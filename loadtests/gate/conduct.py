@@ -50,7 +50,9 @@ class Stage:
 
 @dataclass
 class Course:
-    """Everything of a run. `moments` are (moment, users, busy share of the generators' core), one a second or so."""
+    """Everything of a run. `moments` are (moment, users, busy share of the generators' core), one a second or so;
+    `crowd` and `probe` hold every sample, those between stages too.
+    """
 
     asked: Asked
     began: float
@@ -58,6 +60,8 @@ class Course:
     moments: list[tuple[float, int, float]] = field(default_factory=list)
     held: Held | None = None
     judgement: Judgement | None = None
+    crowd: Sequence[Sample] = ()
+    probe: Sequence[Sample] = ()
 
     def stage(self, name: str) -> Stage | None:
         return next((stage for stage in self.stages if stage.name == name), None)
@@ -111,6 +115,7 @@ class Conductor:
         self.crowd.finish()
         self.probe.finish()
         self.rejudge()
+        self.course.crowd, self.course.probe = self.crowd.samples, self.probe.samples
         return self.course
 
     def set_users(self, users: int, within_s: float) -> None:

@@ -1,7 +1,8 @@
-"""The doors of the load gates: `run`, `seed` and `probe`.
+"""The doors of the load gates: `run`, `seed`, `probe` and `selftest`.
 
 Exit codes of `run`: 0 PASS, 1 FAIL, 2 usage, 3 INVALID (the rig was unfit, and nothing is proven), 4 INCONCLUSIVE,
 5 slower than the baseline, 130 interrupted. Those of `seed` and `probe`: 0 done, 2 usage, 3 it could not be done.
+Those of `selftest`: 0 every verdict was right, 1 one was not.
 """
 
 import argparse
@@ -14,7 +15,7 @@ from typing import Any
 
 from infra.local.errors import PlatformError
 from infra.local.plan import HIGHEST_BASE, LOWEST_BASE
-from loadtests.gate import result
+from loadtests.gate import result, selftest
 from loadtests.gate.evidence import Sample
 from loadtests.gate.generators import generator
 from loadtests.gate.machine import Cores
@@ -29,11 +30,10 @@ from loadtests.reports.text import section, to_text
 from loadtests.reports.write import parts, write
 from loadtests.rig import Say
 from loadtests.servers import HOST, ServerError
-from roadmap.phases import Phase, load
+from roadmap.phases import load
 
 DATA = Path(".loadtests")
 PORT = 5200
-COMMANDS = ("run", "seed", "probe")
 EXIT_INVALID, EXIT_REGRESSION = 3, 5
 UNFIT = (ServerError, SeedError, ScrapeError, PlatformError)
 
@@ -80,6 +80,8 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     )
     probes.add_argument("--seed", type=within(0, 2**31), default=1, help="of arrivals and requests (default: 1)")
 
+    door(commands, "selftest", "meet bad servers and bad rigs, and see whether the gate says so")
+
 
 def door(commands: Any, name: str, text: str) -> argparse.ArgumentParser:
     made: argparse.ArgumentParser = commands.add_parser(
@@ -88,6 +90,7 @@ def door(commands: Any, name: str, text: str) -> argparse.ArgumentParser:
         description=f"{text.capitalize()}.\n\n{__doc__}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    made.set_defaults(handle=handle, parser=made)
     return made
 
 
@@ -118,18 +121,16 @@ def options(given: Mapping[str, Any]) -> Options:
     )
 
 
-def handle(command: str, given: Mapping[str, Any], say: Say) -> int:
+def handle(_door: argparse.ArgumentParser, given: Mapping[str, Any], typed: str, say: Say) -> int:
     try:
-        if command == "probe":
-            return probed(given)
-        phase, chosen = load().phase(given["phase"]), options(given)
-        return seeded(phase, chosen, say) if command == "seed" else judged(phase, chosen, given, say)
+        return HANDLERS[given["command"]](given, typed, say)
     except UNFIT as error:
         say(f"INVALID RIG: {error}")
         return EXIT_INVALID
 
 
-def judged(phase: Phase, chosen: Options, given: Mapping[str, Any], say: Say) -> int:
+def judged(given: Mapping[str, Any], typed: str, say: Say) -> int:
+    phase, chosen = load().phase(given["phase"]), options(given)
     try:
         baseline = parts(given["baseline"])[1] if given["baseline"] else None
     except ValueError as error:
@@ -139,18 +140,18 @@ def judged(phase: Phase, chosen: Options, given: Mapping[str, Any], say: Say) ->
     size = size_of(phase, chosen)
     data = result.data(course, size, fingerprint())
     regression = [] if baseline is None else result.against(baseline, data)
-    command = " ".join(["python -m loadtests", *sys.argv[1:]])
-    made = result.document(course, size, facts(command), regression)
+    made = result.document(course, size, facts(typed), regression)
     out = given["out"] or DATA / "results" / phase.name
     files = write(made, out, data)
-    sys.stdout.write((files[0].read_text() if given["json"] else f"{to_text(made)}\n") + "")
+    sys.stdout.write(files[0].read_text() if given["json"] else f"{to_text(made)}\n")
     say(f"written: {', '.join(str(path) for path in files)}")
     slower = any(check.outcome == Outcome.FAILED for check in regression)
     code = course.judgement.verdict.exit_code if course.judgement else EXIT_INVALID
     return EXIT_REGRESSION if code == 0 and slower else code
 
 
-def seeded(phase: Phase, chosen: Options, say: Say) -> int:
+def seeded(given: Mapping[str, Any], _typed: str, say: Say) -> int:
+    phase, chosen = load().phase(given["phase"]), options(given)
     with target(phase.name, chosen.data, chosen.port, say) as there:
         people = there.folder.secrets / "people.json"
         prepare(there, people, size_of(phase, chosen), say)
@@ -160,7 +161,7 @@ def seeded(phase: Phase, chosen: Options, say: Say) -> int:
     return 0
 
 
-def probed(given: Mapping[str, Any]) -> int:
+def probed(given: Mapping[str, Any], _typed: str, _say: Say) -> int:
     ask = {
         "host": HOST,
         "port": given["port"],
@@ -186,3 +187,17 @@ def told(samples: list[Sample], given: Mapping[str, Any]) -> str:
     everything = [(moment, "all", *rest) for moment, _, *rest in samples]
     title = f"{given['rate']:g} requests/s for {given['seconds']:g} s, seed {given['seed']}"
     return "\n".join(section(kinds(title, [*samples, *everything]), "")).lstrip()  # type: ignore[list-item]
+
+
+def tested(_given: Mapping[str, Any], typed: str, say: Say) -> int:
+    document = selftest.run(say, typed)
+    sys.stdout.write(to_text(document) + "\n")
+    return document.outcome != Outcome.PASSED
+
+
+HANDLERS: Mapping[str, Callable[[Mapping[str, Any], str, Say], int]] = {
+    "run": judged,
+    "seed": seeded,
+    "probe": probed,
+    "selftest": tested,
+}

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from math import isfinite
 from statistics import fmean
 
 from hdrh.histogram import HdrHistogram
@@ -127,21 +128,17 @@ def buckets(course: Course, samples: Sequence[Sample]) -> Iterator[tuple[float, 
         yield (number + 0.5) * BUCKET_S, found.get(number, [])
 
 
-def everything(course: Course, which: str) -> list[Sample]:
-    return [sample for stage in course.stages for sample in (stage.crowd if which == "crowd" else stage.probe)]
-
-
-def over_time(course: Course, name: str, which: str, share: float) -> Series:
-    points = list(buckets(course, everything(course, which)))
+def over_time(course: Course, name: str, samples: Sequence[Sample], share: float) -> Series:
+    points = list(buckets(course, samples))
     values = [quantile(sorted(s[2] for s in some), share) if some else None for _, some in points]
     return Series(name, [moment for moment, _ in points], values)
 
 
 def latency(course: Course) -> Chart:
     series = [
-        over_time(course, "prober p50", "probe", 0.50),
-        over_time(course, "prober p95", "probe", 0.95),
-        over_time(course, "Locust p95", "crowd", 0.95),
+        over_time(course, "prober p50", course.probe, 0.50),
+        over_time(course, "prober p95", course.probe, 0.95),
+        over_time(course, "Locust p95", course.crowd, 0.95),
     ]
     target = Mark(f"target {course.asked.p95_ms:g} ms", course.asked.p95_ms)
     return Chart("latency over time", "s", "ms", series, [target], bands(course), log_y=True)
@@ -159,7 +156,7 @@ def percentiles(course: Course) -> Chart:
 
 
 def load(course: Course) -> Chart:
-    points = list(buckets(course, everything(course, "crowd")))
+    points = list(buckets(course, course.crowd))
     rate = Series("answers/s", [m for m, _ in points], [len(some) / BUCKET_S if some else None for _, some in points])
     ideal = [(moment, users / course.asked.think_s) for moment, users, _ in relative(course)]
     wanted = Series("users / think time", [m for m, _ in ideal], [value for _, value in ideal])
@@ -167,8 +164,7 @@ def load(course: Course) -> Chart:
 
 
 def errors(course: Course) -> Chart:
-    both = [*everything(course, "crowd"), *everything(course, "probe")]
-    points = list(buckets(course, both))
+    points = list(buckets(course, [*course.crowd, *course.probe]))
     share = [100 * fmean(not s[3] for s in some) if some else None for _, some in points]
     allowed = Mark("allowed", 100 * course.asked.error_rate)
     return Chart(
@@ -199,11 +195,16 @@ def data(course: Course, size: Size, fingerprint: str) -> dict[str, object]:
         "verdict": judgement.verdict,
         "p95_ms": asdict(judgement.p95_ms) if judgement.p95_ms else None,
         "achieved_per_s": held.rate_per_s,
-        "server": asdict(held.server) if held.server else None,
+        "server": finite(asdict(held.server)) if held.server else None,
         "usage": asdict(held.usage),
         "stages": [stage_data(stage) for stage in course.stages],
         "histograms_us": {kind: histogram(some) for kind, some in by_kind(held.probe).items()},
     }
+
+
+def finite(values: Mapping[str, float]) -> dict[str, float | None]:
+    """JSON knows no infinity: what lies beyond all bounds is null."""
+    return {name: value if isfinite(value) else None for name, value in values.items()}
 
 
 def stage_data(stage: Stage) -> dict[str, object]:

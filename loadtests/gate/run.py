@@ -2,10 +2,9 @@
 
 import math
 import os
-import shlex
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,6 @@ from loadtests.gate.target import Target, target
 from loadtests.rig import Say
 from roadmap.phases import Phase
 
-DEFAULT_DATA = Path(".loadtests")
 PROBE_RATE_PER_S = 40.0
 SPARE_PEOPLE = 1_000  # of the prober
 USERS_PER_S = 100.0  # by which the crowd grows: each comes with a connection of its own
@@ -90,8 +88,8 @@ def bar(say: Say, title: str) -> Callable[[int, int], None]:
 
 def measure(asked: Asked, schedule: Schedule, there: Target, people: Path, folder: Path, say: Say) -> Course:
     cores = Cores.of_this_machine()
-    with pinned(cores), apart([*there.pids.values()], cores), generating(asked, there, people, folder, cores) as both:
-        crowd, probe = both
+    generators = generating(asked, there.host, there.port, PROBE_RATE_PER_S, people, folder, cores)
+    with pinned(cores), apart([*there.pids.values()], cores), generators as (crowd, probe):
         pids = {**there.pids, "crowd": crowd.process.pid, "probe": probe.process.pid, "gate": os.getpid()}
         conductor = Conductor(
             asked,
@@ -119,17 +117,14 @@ def pinned(cores: Cores) -> Iterator[None]:
 
 @contextmanager
 def generating(
-    asked: Asked, there: Target, people: Path, folder: Path, cores: Cores
+    asked: Asked, host: str, port: int, probe_per_s: float, people: Path, folder: Path, cores: Cores
 ) -> Iterator[tuple[Generator, Generator]]:
+    """The crowd, of which nobody is there yet, and the prober, which asks from now on."""
     common = {"people": str(people), "seed": asked.seed}
-    ask_crowd = {**common, "host": f"http://{there.host}:{there.port}", "think_s": asked.think_s}
-    ask_probe = {**common, "host": there.host, "port": there.port, "rate_per_s": PROBE_RATE_PER_S}
+    ask_crowd = {**common, "host": f"http://{host}:{port}", "think_s": asked.think_s}
+    ask_probe = {**common, "host": host, "port": port, "rate_per_s": probe_per_s}
     with (
         generator("crowd", "loadtests.gate.crowd", ask_crowd, cores, folder) as crowd,
         generator("prober", "loadtests.gate.probe", ask_probe, cores, folder) as probe,
     ):
         yield crowd, probe
-
-
-def command_line(arguments: Sequence[str]) -> str:
-    return f"python -m loadtests {shlex.join(arguments)}"

@@ -35,6 +35,9 @@ class Outcome(StrEnum):
     INFO = "info"
 
 
+GATE_WORDS = {"pass": Outcome.PASSED, "fail": Outcome.FAILED}
+
+
 @dataclass(frozen=True)
 class Series:
     """A line of a chart. None in `y` is a gap. ValueError when the lengths differ or a number is not finite."""
@@ -130,12 +133,12 @@ class Document:
     @property
     def outcome(self) -> Outcome:
         words = {outcome.value: outcome for outcome in Outcome}
-        return words.get(self.verdict.lower(), Outcome.INFO)
+        return (words | GATE_WORDS).get(self.verdict.lower(), Outcome.INFO)
 
     @property
     def headline(self) -> str:
         """The verdict, in capitals where it is an outcome's word."""
-        return self.verdict.upper() if self.verdict.lower() == self.outcome else self.verdict
+        return self.verdict if self.outcome == Outcome.INFO else self.verdict.upper()
 
     @property
     def warning(self) -> str:

@@ -32,13 +32,22 @@ _ETAG: Final = b"etag"
 class Rule:
     """How long answers of a route are kept: fresh for ``fresh_s``, then for ``stale_s`` while a newer one is loaded.
 
-    Without ``fresh_s`` the setting holds and nothing is served stale: a writer could notice.
+    Without ``fresh_s`` the setting holds and nothing is served stale: a writer could notice. With ``rest`` both are
+    stretched until an answer is fresh for so many times as long as it took to load: what is dear is asked for seldom.
     """
 
     kind: str
     route: str
     fresh_s: float | None = None
     stale_s: float = 0.0
+    rest: float = 0.0
+
+    def times(self, took_s: float) -> tuple[float | None, float]:
+        """Seconds that an answer is fresh, None for the setting's, and then served stale."""
+        if self.fresh_s is None:
+            return None, self.stale_s
+        stretch = max(1.0, took_s * self.rest / self.fresh_s)
+        return self.fresh_s * stretch, self.stale_s * stretch
 
 
 class Rules:
@@ -153,8 +162,9 @@ class Layer:
                 await self._store.leave(shelf, key)  # nobody else shall wait for this
             raise
         MISSES.labels(rule.kind).inc()
-        LOAD.labels(rule.kind).observe(time.perf_counter() - begun)
-        answer = self._answer(rule, capture) if capture.status == _OK else None
+        took_s = time.perf_counter() - begun
+        LOAD.labels(rule.kind).observe(took_s)
+        answer = self._answer(rule, capture, took_s) if capture.status == _OK else None
         with contextlib.suppress(ValkeyGoneError):
             if answer is not None and context.keep:
                 await self._store.keep(shelf, key, answer)
@@ -189,15 +199,16 @@ class Layer:
             del self._loading[name]
         loading.answer.set_result(kept)
 
-    def _answer(self, rule: Rule, capture: "_Capture") -> Answer:
-        fresh_until = self._store.expires_at(rule.fresh_s)
+    def _answer(self, rule: Rule, capture: "_Capture", took_s: float) -> Answer:
+        fresh_s, stale_s = rule.times(took_s)
+        fresh_until = self._store.expires_at(fresh_s)
         return Answer(
             kind=rule.kind,
             etag=dict(capture.headers).get(_ETAG, b""),
             headers=tuple(capture.headers),
             body=b"".join(capture.body),
             stale_at=fresh_until,
-            expires_at=fresh_until + rule.stale_s,
+            expires_at=fresh_until + stale_s,
         )
 
 

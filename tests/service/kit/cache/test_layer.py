@@ -11,6 +11,7 @@ from httpx2 import Response
 from prometheus_client import REGISTRY
 
 from service.auth.service import make_admin
+from service.kit.cache.layer import Rule
 from service.kit.cache.store import Store
 from service.kit.db import DIRECTORY
 from service.tasks import service as tasks_service
@@ -213,7 +214,18 @@ async def test_a_failed_load_leaves_nothing_behind(
     assert valkey.names("tasks:l:*") == [], "no other process waits for a load that has failed"
 
 
-async def test_statistics_are_served_stale_within_their_second_only(cached: Client, sql: psycopg.Connection) -> None:
+def test_what_is_dear_to_load_is_loaded_seldom() -> None:
+    rule = Rule("statistics", "/users/stats", fresh_s=0.5, stale_s=0.25, rest=50)
+    assert rule.times(0.004) == (0.5, 0.25)
+    assert rule.times(0.2) == (10.0, 5.0)
+    assert Rule("page", "/tasks").times(0.2) == (None, 0.0)
+
+
+async def test_statistics_are_served_stale_within_their_second_only(
+    cached: Client, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # On a busy machine even this little table takes long, and would be asked for more seldom.
+    monkeypatch.setattr(Rule, "times", lambda rule, _took_s: (rule.fresh_s, rule.stale_s))
     admin, user = await cached.admin(), await cached.user()
 
     async def total() -> int:

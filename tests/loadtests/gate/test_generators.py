@@ -1,0 +1,88 @@
+"""Both generators as the processes they are, against a server that speaks the API."""
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from loadtests.gate.evidence import UNJUDGED, Asked
+from loadtests.gate.generators import Generator
+from loadtests.gate.machine import Cores
+from loadtests.gate.run import generating
+from loadtests.gate.selftest import people
+from loadtests.servers import ROOT, ServerError, answers, free_port, launched, python_module
+from tests.support.wait import wait_until
+
+ASKED = Asked("1", users=20, think_s=0.2, p95_ms=50, error_rate=0.005, min_samples=1)
+ALL_CORES = Cores(Cores.of_this_machine().servers, Cores.of_this_machine().servers)
+
+
+@pytest.fixture
+def port(tmp_path: Path) -> Iterator[int]:
+    chosen = free_port()
+    stub = launched(
+        "stub",
+        python_module("loadtests.gate.stub", str(chosen), "0", "0"),
+        port=chosen,
+        log=tmp_path / "stub.log",
+        ready=lambda: answers(chosen, "/", 200),
+    )
+    with stub as server:
+        server.wait_ready()
+        yield chosen
+
+
+@pytest.fixture
+def both(port: int, tmp_path: Path) -> Iterator[tuple[Generator, Generator]]:
+    with generating(ASKED, "127.0.0.1", port, 40.0, people(tmp_path), tmp_path, ALL_CORES) as pair:
+        yield pair
+
+
+def test_everything_that_is_sent_is_answered_and_told(both: tuple[Generator, Generator]) -> None:
+    crowd, probe = both
+    crowd.say({"users": 20, "rate": 100})
+    wait_until(lambda: len(crowd.samples) > 150 and len(probe.samples) > 60, "answers to both")
+    for generator in (crowd, probe):
+        generator.check()
+        generator.finish()
+        assert (generator.unaccounted, generator.lost, generator.oldest) == (0, 0, None)
+        assert generator.sent == len(generator.samples)
+        assert all(right for *_, right in generator.samples)
+    assert {kind for _, kind, _, _ in crowd.samples} >= {"list", "create", "register"}
+    assert not UNJUDGED & {kind for _, kind, _, _ in probe.samples}
+    now = time.monotonic()
+    assert all(now - 120 < began <= now for began, *_ in (*crowd.samples, *probe.samples))
+
+
+def test_a_window_holds_what_began_within_it(both: tuple[Generator, Generator]) -> None:
+    _, probe = both
+    wait_until(lambda: len(probe.samples) > 40, "answers")
+    start, end = probe.samples[10][0], probe.samples[30][0]
+    assert {start <= sample[0] < end for sample in probe.window(start, end)} == {True}
+    wait_until(lambda: probe.seen(end), "the end of what began before")
+
+
+def test_a_generator_that_dies_is_said(both: tuple[Generator, Generator]) -> None:
+    crowd, _ = both
+    crowd.process.kill()
+    crowd.process.wait()
+    with pytest.raises(ServerError, match="the crowd ended with -9"):
+        crowd.check()
+
+
+@pytest.mark.parametrize("more", [[], ["--tags", "write"], ["--processes", "2"]], ids=["plain", "tags", "processes"])
+def test_locust_runs_the_same_people_from_its_own_command_line(port: int, tmp_path: Path, more: list[str]) -> None:
+    command = [
+        *python_module("locust", "-f", "loadtests/locustfile.py", "--host", f"http://127.0.0.1:{port}", *more),
+        *("--headless", "--users", "120", "--spawn-rate", "500", "--run-time", "2s", "--think", "0.5"),
+        *("--people", str(people(tmp_path)), "--json-file", str(tmp_path / "stats")),
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    counts = {row["name"]: row["num_requests"] for row in json.loads((tmp_path / "stats.json").read_text())}
+    assert counts["/api/v1/tasks"] > 0
+    assert ("/api/v1/users" in counts) == ("--tags" not in more), "an administrator has nothing to write"
+    assert not any(name.removeprefix("/api/v1/tasks/").isdigit() for name in counts), "names are templates"
