@@ -13,9 +13,9 @@ import base64
 import json
 import sys
 import time
-from collections import deque
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from random import Random
 from typing import Any
 
@@ -137,45 +137,56 @@ async def offer(run: OpenRun, pace: Pace, due: float, request: Request) -> None:
         run.opened += 1
         loop = asyncio.get_running_loop()
         try:
-            await loop.create_connection(lambda: OpenConnection(run), pace.host, pace.port)
+            await loop.create_connection(lambda: OpenConnection(run), run.plan.host, run.plan.port)
         except OSError:
             run.opened -= 1
 
 
-async def drive(pace: Pace) -> Report:
-    """Runs the pace to its end. A request whose answer never came is lost."""
-    run, random = OpenRun(pace.plan), Random(pace.seed)  # noqa: S311 (reproducible arrivals, no secret)
+Pick = Callable[[Sequence[OpenRun]], OpenRun]
+"""Which of several servers gets the next request."""
+
+
+async def drive(pace: Pace, others: Sequence[int] = (), pick: Pick = lambda runs: runs[0]) -> Report:
+    """Runs the pace to its end, spread over its port and the `others`. A request whose answer never came is lost."""
+    runs = [OpenRun(replace(pace, port=port).plan) for port in (pace.port, *others)]
+    random = Random(pace.seed)  # noqa: S311 (reproducible arrivals, no secret)
     used, start = time.process_time(), time.perf_counter()
-    run.deadline = start + pace.seconds
+    deadline = start + pace.seconds
+    for run in runs:
+        run.deadline = deadline
     due, number = start + random.expovariate(pace.rate_per_s), 0
-    while due < run.deadline:
+    while due < deadline:
         moment = time.perf_counter()
         if moment < due:
             await asyncio.sleep(due - moment)
             continue
         began = moment if moment - due < TICKS_SECONDS else due
-        await offer(run, pace, began, pace.requests[number % len(pace.requests)])
+        await offer(pick(runs), pace, began, pace.requests[number % len(pace.requests)])
         number += 1
         due += random.expovariate(pace.rate_per_s)
-    run.done_sending = True
-    if run.under_way == 0:
-        run.over.set()
+    for run in runs:
+        run.done_sending = True
+        if run.under_way == 0:
+            run.over.set()
     try:
-        await asyncio.wait_for(run.over.wait(), run.deadline - time.perf_counter() + DRAIN_SECONDS)
+        async with asyncio.timeout(deadline - time.perf_counter() + DRAIN_SECONDS):
+            for run in runs:
+                await run.over.wait()
     except TimeoutError:
-        run.lost += run.under_way
+        for run in runs:
+            run.lost += run.under_way
     used, end = time.process_time() - used, time.perf_counter()
-    for connection in run.connections:
+    for connection in [each for run in runs for each in run.connections]:
         connection.started = None
         connection.fail()
     return Report.of(
-        run.latencies_s,
-        statuses=run.statuses,
-        wrong_status=run.wrong,
-        lost=run.lost,
-        within=run.within,
+        [latency for run in runs for latency in run.latencies_s],
+        statuses=sum((run.statuses for run in runs), Counter[int]()),
+        wrong_status=sum(run.wrong for run in runs),
+        lost=sum(run.lost for run in runs),
+        within=sum(run.within for run in runs),
         elapsed_s=pace.seconds,
-        body_bytes=run.body_bytes,
+        body_bytes=sum(run.body_bytes for run in runs),
         busy=used / (end - start),
     )
 
