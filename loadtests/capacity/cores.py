@@ -10,7 +10,7 @@ from loadtests.servers import process_tree
 
 @contextmanager
 def apart() -> Iterator[int | None]:
-    """This process and all that it starts keep to the other cores; yields the first core, which is left to the server
+    """Keeps this process and all that it starts to the other cores; yields the first core, which is left to the server
     that is measured. None on a machine with one core, where nothing can be kept apart.
 
     Without it the generator and the database take turns with the server on its core, and a server at 80 % of a core

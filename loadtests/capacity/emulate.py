@@ -68,8 +68,8 @@ def measure_emulated(size: Size, say: Say) -> tuple[list[Step], list[str]]:
                 steps.append(step)
                 problems += faults(f"emulated, {count} servers, load {aimed:g}, round {number}", report)
                 say(
-                    f"measuring: emulated round {number}/{size.rounds}: {count} servers, {routing}, busy {step.busy:.2f},"
-                    f" p50 {report.p50_ms:.0f} ms, p95 {report.p95_ms:.0f} ms"
+                    f"measuring: emulated round {number}/{size.rounds}: {count} servers, {routing},"
+                    f" busy {step.busy:.2f}, p50 {report.p50_ms:.0f} ms, p95 {report.p95_ms:.0f} ms"
                 )
     return steps, problems
 

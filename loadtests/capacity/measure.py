@@ -155,8 +155,8 @@ def measure_product(
                 steps.append(step_of(run, aimed, number))
                 mixed.append(run.work)
                 say(
-                    f"measuring: round {number}/{size.rounds}: {run.report.rate_per_s:.0f}/s, busy {steps[-1].busy:.2f},"
-                    f" p50 {run.report.p50_ms:.1f} ms, p95 {run.report.p95_ms:.1f} ms"
+                    f"measuring: round {number}/{size.rounds}: {run.report.rate_per_s:.0f}/s,"
+                    f" busy {steps[-1].busy:.2f}, p50 {run.report.p50_ms:.1f} ms, p95 {run.report.p95_ms:.1f} ms"
                 )
             rate = rates[LOADS[0]] * WRITES_LOAD / LOADS[0]
             run = measure_once(rig, rig.pace(dict(WRITES), rate, size.seconds, 50_000 + number), number)
