@@ -1,4 +1,4 @@
-"""The door: `python -m loadtests bench` and `python -m loadtests claims`.
+"""The door: `python -m loadtests bench`, `claims`, and `report` for what was kept of a run.
 
 Exit codes: 0 measured (whatever the figures say), 2 usage, 3 the rig was unfit and the figures prove nothing,
 130 interrupted.
@@ -6,6 +6,7 @@ Exit codes: 0 measured (whatever the figures say), 2 usage, 3 the rig was unfit 
 
 import argparse
 import json
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from loadtests import claims
 from loadtests.bench import Options, run
 from loadtests.cases import CASES
 from loadtests.report import to_json, to_text
+from loadtests.reports import door as report
 from loadtests.servers import ServerError
 
 EXIT_INVALID_RIG = 3
@@ -69,6 +71,7 @@ def parser() -> argparse.ArgumentParser:
     )
     bench.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
     claims.add_to(commands)
+    report.add_to(commands)
     return door
 
 
@@ -93,15 +96,20 @@ def bench(options: Options, *, as_json: bool) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     door = parser()
-    given = vars(door.parse_args(arguments))
-    command, as_json = given.pop("command"), given.pop("json")
+    typed = sys.argv[1:] if arguments is None else arguments
+    given = vars(door.parse_args(typed))
+    command = given.pop("command")
+    if command == "report":
+        return report.run(given["result"], given["out"], given["format"])
+    as_json = given.pop("json")
     chosen = claims.choose(door, given) if command == "claims" else ()
     if command == "bench" and given["owners"] > given["rows"]:
         door.error("every owner needs a task: --owners must not exceed --rows")
     signal.signal(signal.SIGTERM, stop)
     try:
         if command == "claims":
-            return claims.run(chosen, claims.size_of(given), progress, as_json=as_json)
+            size, again = claims.size_of(given), shlex.join(["python", "-m", "loadtests", *typed])
+            return claims.run(chosen, size, progress, again, as_json=as_json, out=given["out"])
         return bench(Options(**given), as_json=as_json)
     except KeyboardInterrupt:
         progress("interrupted; every server is stopped")

@@ -7,13 +7,18 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from infra.local.errors import PlatformError
 from loadtests.experiments import cache, database_load, indexes, protection
 from loadtests.experiments.outcome import Outcome
-from loadtests.experiments.report import Result, to_json, to_text
+from loadtests.experiments.report import Result, to_document, to_json
 from loadtests.experiments.size import FULL, QUICK, Size
+from loadtests.reports.document import SCHEMA, utc_now
+from loadtests.reports.facts import facts
+from loadtests.reports.text import to_text
+from loadtests.reports.write import write
 from loadtests.servers import ServerError
 from roadmap.claims import Claim, load_claims
 
@@ -51,10 +56,15 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     )
     door.add_argument("--rows", type=rows, help="the largest task table")
     door.add_argument("--json", action="store_true", help="print one JSON object with every figure")
+    door.add_argument(
+        "--out", type=Path, metavar="DIR", help="write the report there, as JSON, HTML, Markdown and JUnit"
+    )
 
 
 def choose(door: argparse.ArgumentParser, given: Mapping[str, Any]) -> Sequence[Claim]:
-    """The claims that are asked for, in the order of their file; a usage error when there are none."""
+    """The claims that are asked for, in the order of their file; a usage error when there are none, or when the folder
+    for the report cannot be made: that shows before the measurement, not after it.
+    """
     known = load_claims()
     claims = known.of(given["phase"])
     if not claims:
@@ -63,6 +73,11 @@ def choose(door: argparse.ArgumentParser, given: Mapping[str, Any]) -> Sequence[
     if unknown := [name for name in wanted if name not in [claim.id for claim in claims]]:
         names = ", ".join(claim.id for claim in claims)
         door.error(f"phase {given['phase']} has no claim {', '.join(unknown)}; it has {names}")
+    if given["out"] is not None:
+        try:
+            given["out"].mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            door.error(f"--out {given['out']}: {error.strerror}")
     return [claim for claim in claims if claim.id in wanted]
 
 
@@ -71,8 +86,10 @@ def size_of(given: Mapping[str, Any]) -> Size:
     return size if given["rows"] is None else size.up_to(given["rows"])
 
 
-def run(claims: Sequence[Claim], size: Size, say: Say, *, as_json: bool) -> int:
-    """One experiment after the other; one whose rig breaks does not keep the others from being measured."""
+def run(claims: Sequence[Claim], size: Size, say: Say, command: str, *, as_json: bool, out: Path | None) -> int:
+    """One experiment after the other; one whose rig breaks does not keep the others from being measured. `command` is
+    what was typed, for the report.
+    """
     results = []
     for claim in claims:
         try:
@@ -82,5 +99,11 @@ def run(claims: Sequence[Claim], size: Size, say: Say, *, as_json: bool) -> int:
         results += [Result(claim, outcome)]
         for problem in outcome.problems:
             say(f"INVALID RIG: {claim.id}: {problem}")
-    sys.stdout.write((json.dumps(to_json(results, size), indent=2) if as_json else to_text(results, size)) + "\n")
+    document = to_document(results, size, made_at=utc_now(), facts=facts(command))
+    figures = to_json(results, size)
+    text = json.dumps({"schema": SCHEMA, **figures}, indent=2) if as_json else to_text(document)
+    sys.stdout.write(f"{text}\n")
+    if out is not None:
+        for path in write(document, out, figures):
+            say(f"written: {path}")
     return EXIT_INVALID_RIG if any(result.outcome.problems for result in results) else 0

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 
 from loadtests.bench import Options, Result, Round
 from loadtests.cases import CASES, INSTRUCTIONS, Comparison
+from loadtests.reports.cells import aligned
 from loadtests.stats import Interval, Spread, paired_ratio, spread
 
 NEIGHBOURS_LIMIT = 0.10
@@ -175,10 +176,3 @@ def to_text(result: Result) -> str:
     if result.problems:
         lines += ["", "INVALID RIG: these figures prove nothing", *(f"  {problem}" for problem in result.problems)]
     return "\n".join(lines)
-
-
-def aligned(table: Sequence[tuple[str, ...]]) -> list[str]:
-    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
-    return [
-        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table
-    ]

@@ -1,14 +1,15 @@
-"""Reads TOML tables into frozen dataclasses, driven by their annotations.
+"""Reads tables of TOML or JSON into frozen dataclasses, driven by their annotations.
 
-Understood are dataclasses, `bool`, `int`, `float`, `str`, `Literal` of texts, `X | None`, `tuple[X, ...]`, and
-`Annotated[X, Rule(...)]` around any of them. An unknown key is refused, and so is a missing one unless its type allows
-`None`: a default would hide a forgotten row.
+Understood are dataclasses, `bool`, `int`, `float`, `str`, `StrEnum`, `Literal` of texts, `X | None`, `tuple[X, ...]`
+and `Sequence[X]` (a tuple too), `Mapping[str, X]`, and `Annotated[X, Rule(...)]` around any of them. An unknown key is
+refused, and so is a missing one unless its type allows `None`: a default would hide a forgotten row.
 """
 
 import tomllib
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
+from enum import StrEnum
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
@@ -80,11 +81,19 @@ def _read(hint: Any, value: object, at: str) -> Any:
         return _obeying(inner[1:], _read(inner[0], value, at), at)
     if origin is Literal:
         return _one_of(inner, read_plain(str, value, at), at)
-    if origin is tuple:
+    if origin in (tuple, Sequence):
         return tuple(_read(inner[0], item, f"{at}.{index}") for index, item in enumerate(read_plain(list, value, at)))
-    if isinstance(hint, type) and is_dataclass(hint):
-        return read_table(hint, value, at)
-    return read_plain(hint, value, at)
+    if origin is Mapping:
+        return {key: _read(inner[1], item, f"{at}.{key}") for key, item in read_plain(dict, value, at).items()}
+    return _read_class(hint, value, at)
+
+
+def _read_class(kind: type, value: object, at: str) -> Any:
+    if is_dataclass(kind):
+        return read_table(kind, value, at)
+    if issubclass(kind, StrEnum):
+        return kind(_one_of(tuple(kind), read_plain(str, value, at), at))
+    return read_plain(kind, value, at)
 
 
 def _obeying(rules: tuple[Rule, ...], value: Any, at: str) -> Any:

@@ -63,8 +63,9 @@ class Cell:
 
     @property
     def figure(self) -> Figure:
+        curve = f"{self.index.subject}, {self.query.name}"
         return Figure(
-            f"{self.rows:,} rows, {self.index.subject}, {self.query.name}",
+            f"{self.rows:,} rows, {curve}",
             "speed-up",
             "times",
             self.speed_up,
@@ -77,6 +78,8 @@ class Cell:
                 "used": float(self.used),
             },
             counts=self.index.named,
+            curve=curve,
+            rows=self.rows,
         )
 
 

@@ -33,7 +33,8 @@ class Figure:
     """One measured value in one condition (sizes, load). `beside` are figures that explain it, units in their names.
 
     It counts for the verdict when the claim has an expectation for its metric, unless `counts` is off: for what is
-    shown in comparison and the claim says nothing of.
+    shown in comparison and the claim says nothing of. `curve` names the line that it is a point of, over the `rows` of
+    the table, where the claim is measured at several sizes.
     """
 
     condition: str
@@ -42,6 +43,8 @@ class Figure:
     value: Interval
     beside: Mapping[str, float] = field(default_factory=dict)
     counts: bool = True
+    curve: str = ""
+    rows: int = 0
 
 
 @dataclass(frozen=True)
