@@ -1,4 +1,4 @@
-"""The door: `python -m loadtests bench`, `claims`, and `report` for what was kept of a run.
+"""The door: `python -m loadtests bench`, `claims`, `predict`, and `report` for what was kept of a run.
 
 Exit codes: 0 measured (whatever the figures say), 2 usage, 3 the rig was unfit and the figures prove nothing,
 130 interrupted.
@@ -15,6 +15,7 @@ from types import FrameType
 from infra.local.errors import PlatformError
 from loadtests import claims
 from loadtests.bench import Options, run
+from loadtests.capacity import door as predict
 from loadtests.cases import CASES
 from loadtests.report import to_json, to_text
 from loadtests.reports import door as report
@@ -71,6 +72,7 @@ def parser() -> argparse.ArgumentParser:
     )
     bench.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
     claims.add_to(commands)
+    predict.add_to(commands)
     report.add_to(commands)
     return door
 
@@ -103,13 +105,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return report.run(given["result"], given["out"], given["format"])
     as_json = given.pop("json")
     chosen = claims.choose(door, given) if command == "claims" else ()
+    asked = predict.choose(door, given) if command == "predict" else None
+    again = shlex.join(["python", "-m", "loadtests", *typed])
     if command == "bench" and given["owners"] > given["rows"]:
         door.error("every owner needs a task: --owners must not exceed --rows")
     signal.signal(signal.SIGTERM, stop)
     try:
         if command == "claims":
-            size, again = claims.size_of(given), shlex.join(["python", "-m", "loadtests", *typed])
-            return claims.run(chosen, size, progress, again, as_json=as_json, out=given["out"])
+            return claims.run(chosen, claims.size_of(given), progress, again, as_json=as_json, out=given["out"])
+        if asked is not None:
+            return predict.run(asked, progress, again, as_json=as_json)
         return bench(Options(**given), as_json=as_json)
     except KeyboardInterrupt:
         progress("interrupted; every server is stopped")

@@ -10,7 +10,7 @@ Exit codes: 0 predicted, validated or not; 2 usage; 3 the rig was unfit, or its 
 import argparse
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -59,35 +59,39 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     door.add_argument("--json", action="store_true", help="print one JSON object with every figure")
 
 
-def choose(door: argparse.ArgumentParser, given: Mapping[str, Any]) -> Phase:
-    """The phase that is asked for, with `kept` read into measurements; a usage error for one that is not predicted."""
-    phases, predicted = load(), load_prices().phases
-    name = given["phase"]
+@dataclass(frozen=True)
+class Asked:
+    """`kept` are measurements to predict from; None where they are to be made. `out` is where files go."""
+
+    phase: Phase
+    kept: Measured | None
+    quick: bool
+    out: Path | None
+
+
+def choose(door: argparse.ArgumentParser, given: Mapping[str, Any]) -> Asked:
+    """A usage error for a phase that is not predicted, and for a file that holds no measurement."""
+    phases, predicted, name = load(), load_prices().phases, given["phase"]
     if name not in phases.names:
         door.error(f"there is no phase {name}; predicted are {', '.join(predicted)}")
     if name not in predicted:
         door.error(f"phase {name} is measured at full size, not predicted: python -m loadtests run --phase {name}")
-    return phases.phase(name)
-
-
-def read_kept(door: argparse.ArgumentParser, path: Path | None) -> Measured | None:
-    """None when there is none to read; a usage error for a file that holds no measurement."""
     try:
-        return None if path is None else Measured.read(path)
+        kept = None if given["kept"] is None else Measured.read(given["kept"])
     except MeasuredError as error:
-        return door.error(str(error))
+        door.error(str(error))
+    return Asked(phases.phase(name), kept, given["quick"], given["out"])
 
 
-def run(  # noqa: PLR0913 (the door's options)
-    phase: Phase, kept: Measured | None, say: Say, command: str, *, quick: bool, out: Path | None, as_json: bool
-) -> int:
+def run(asked: Asked, say: Say, command: str, *, as_json: bool) -> int:
+    """`command` is what reproduces the run, as one types it."""
     try:
-        measured = kept or measure(QUICK if quick else FULL, say)
+        measured = asked.kept or measure(QUICK if asked.quick else FULL, say)
     except (ServerError, PlatformError) as error:
         say(f"INVALID RIG: {error}")
         return EXIT_INVALID_RIG
-    if kept is None:
-        path = (out or KEPT) / MEASUREMENTS
+    if asked.kept is None:
+        path = (asked.out or KEPT) / MEASUREMENTS
         measured.write(path)
         say(f"measurements are kept: predict again with --from {path}")
     for problem in measured.problems:
@@ -97,7 +101,7 @@ def run(  # noqa: PLR0913 (the door's options)
     prices = load_prices()
     try:
         validation = validate(measured)
-        prediction = predict(measured, validation.product, phase, prices)
+        prediction = predict(measured, validation.product, asked.phase, prices)
     except (FitError, ModelError) as error:
         say(f"NOTHING IS PREDICTED: {error}")
         return EXIT_INVALID_RIG
@@ -107,8 +111,8 @@ def run(  # noqa: PLR0913 (the door's options)
         "predicted": {name: asdict(getattr(prediction, name)) for name in ("low", "middle", "high")},
         "measured": asdict(measured),
     }
-    if out is not None:
-        for path in write(made, out, data):
+    if asked.out is not None:
+        for path in write(made, asked.out, data):
             say(f"written: {path}")
     sys.stdout.write((result(made, data) if as_json else to_text(made)).rstrip() + "\n")
     return 0

@@ -16,7 +16,7 @@ from loadtests.capacity.balanced import Spread, load
 from loadtests.capacity.measured import Step
 from loadtests.capacity.quiet import await_calm, seen_during
 from loadtests.capacity.simulate import Routing
-from loadtests.capacity.size import EMULATED_LOAD, HELD_OUT, LOADS, Size
+from loadtests.capacity.size import EMULATED_LOAD, HELD_OUT, Size
 from loadtests.cases import Peer
 from loadtests.driver import Report
 from loadtests.experiments.stage import Say, faults
@@ -38,13 +38,13 @@ EMULATED = Peer(
     ready_path=HELD,
     ready_status=200,
 )
-# Each of the other steps; the one that is held out is the product's alone.
-STEPS = tuple(load for load in LOADS if load != HELD_OUT)
 
 
 def measure_emulated(size: Size, say: Say) -> tuple[list[Step], list[str]]:
-    """The steps of one server and of each fleet, interleaved by rounds, and the faults of the rig."""
-    plans = [(1, Routing.RANDOM, aimed, size.emulated_s) for aimed in STEPS]
+    """The steps of one server (but that which is held out, the product's alone) and of each fleet, interleaved by
+    rounds, and the faults of the rig.
+    """
+    plans = [(1, Routing.RANDOM, aimed, size.emulated_s) for aimed in size.loads if aimed != HELD_OUT]
     plans += [(servers, routing, EMULATED_LOAD, size.fleet_s) for servers, routing in size.fleets]
     steps: list[Step] = []
     problems: list[str] = []

@@ -1,8 +1,8 @@
 """One server as a queue, fitted on its measured steps: what a request takes, how unequal requests are, and what each
 waits for that is not the server.
 
-Service times are gamma distributed, with exponential ones among them. Their mean follows a line over the rate, because
-a request costs less the more there are. The spread and a fixed delay (database, network and generator, which no queue
+Service times are gamma distributed, with exponential ones among them. Their mean follows from a line: how busy a server
+is by its rate. The spread and a fixed delay (database, network and generator, which no queue
 of the server's holds up) are chosen so that the simulation comes nearest to the measured p50 and p95 of all steps, by
 the squares of the logarithms of their ratios. The simulation is read as the measurement was, in windows as long.
 """
@@ -11,12 +11,14 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
+from statistics import fmean
 
 from loadtests.capacity.measured import Step, by_load, middle
-from loadtests.capacity.simulate import Fleet, gamma, percentile, simulate
+from loadtests.capacity.simulate import Fleet, gamma, percentiles, simulate
 
 JOBS = 60_000
 SEED = 1
+SHARES = (0.5, 0.95)
 LEAST_SCV, MOST_SCV = 0.02, 30.0
 # A simulated queue that is nearly full depends on its seed more than on anything else.
 MOST_BUSY = 0.97
@@ -35,25 +37,26 @@ class Times:
 
 @dataclass(frozen=True)
 class Line:
-    """Mean service time in ms at a rate, a server: `at_rest_ms` + `slope` * requests/s."""
+    """How busy a server is by its rate: a share that no request causes alone, and `marginal_ms` for each request.
 
-    at_rest_ms: float
-    slope: float
+    So a request costs less the more of them there are, and never less than `marginal_ms`.
+    """
 
-    def service_ms(self, rate_per_s: float) -> float:
-        return self.at_rest_ms + self.slope * rate_per_s
+    fixed_share: float
+    marginal_ms: float
 
     def busy(self, rate_per_s: float) -> float:
-        return rate_per_s * self.service_ms(rate_per_s) / 1_000
+        return self.fixed_share + rate_per_s * self.marginal_ms / 1_000
+
+    def service_ms(self, rate_per_s: float) -> float:
+        """Mean of a request, its part of the fixed share included."""
+        return self.busy(rate_per_s) * 1_000 / rate_per_s
 
     def rate(self, busy: float) -> float:
-        """Requests/s that keep one server so busy. FitError where the line never gets there."""
-        if math.isclose(self.slope, 0.0, abs_tol=1e-12):
-            return busy * 1_000 / self.at_rest_ms
-        root = self.at_rest_ms**2 + 4 * self.slope * busy * 1_000
-        if root < 0:
-            raise FitError(f"requests become so cheap with the rate that none keeps a server {busy:.0%} busy")
-        return (math.sqrt(root) - self.at_rest_ms) / (2 * self.slope)
+        """Requests/s that keep one server so busy. FitError where it is so without any."""
+        if busy <= self.fixed_share:
+            raise FitError(f"by the fit a server is {self.fixed_share:.0%} busy without a request")
+        return (busy - self.fixed_share) * 1_000 / self.marginal_ms
 
 
 @dataclass(frozen=True)
@@ -72,8 +75,8 @@ class Fit:
         if not 0 < busy <= MOST_BUSY:
             raise FitError(f"{rate_per_s:,.0f} requests/s keep each of {fleet.servers} servers {busy:.0%} busy")
         responses = respond(fleet, rate_per_s, self.line.service_ms(one), self.scv, jobs, seed)
-        p50, p95 = (percentile(responses, share, window) + self.delay_ms for share in (0.5, 0.95))
-        return Times(p50, p95)
+        p50, p95 = percentiles(responses, SHARES, window)
+        return Times(p50 + self.delay_ms, p95 + self.delay_ms)
 
 
 def respond(fleet: Fleet, rate_per_s: float, service_ms: float, scv: float, jobs: int, seed: int) -> list[float]:
@@ -99,21 +102,19 @@ def point(steps: Sequence[Step]) -> Point:
 
 
 def straight(points: Sequence[Point]) -> Line:
-    """Least squares; level when there is one rate only. A slope that would make requests free at the highest rate, or
-    dearer with it, is not what requests do: then it is level too.
+    """Least squares of the busy share over the rate. Where noise makes it say that requests are dearer the more there
+    are, or cost nothing, every request costs the mean.
     """
-    count = len(points)
-    mean_rate = sum(p.rate_per_s for p in points) / count
-    mean_ms = sum(p.service_ms for p in points) / count
-    spread = sum((p.rate_per_s - mean_rate) ** 2 for p in points)
-    if spread == 0:
-        return Line(mean_ms, 0.0)
-    slope = sum((p.rate_per_s - mean_rate) * (p.service_ms - mean_ms) for p in points) / spread
-    line = Line(mean_ms - slope * mean_rate, slope)
-    highest = max(p.rate_per_s for p in points)
-    # Busier with the rate at every step: the derivative of rate * service time.
-    rises = line.at_rest_ms + 2 * slope * highest > 0
-    return line if slope <= 0 and rises else Line(mean_ms, 0.0)
+    rates = [each.rate_per_s for each in points]
+    shares = [each.rate_per_s * each.service_ms / 1_000 for each in points]
+    mean_rate, mean_share = fmean(rates), fmean(shares)
+    spread = sum((rate - mean_rate) ** 2 for rate in rates)
+    together = sum((rate - mean_rate) * (share - mean_share) for rate, share in zip(rates, shares, strict=True))
+    level = mean_share / mean_rate
+    slope = together / spread if spread else level
+    if not 0 < slope <= level:
+        slope = level
+    return Line(mean_share - slope * mean_rate, slope * 1_000)
 
 
 def lowest(of: Callable[[float], float], low: float, high: float, steps: int) -> float:
@@ -148,10 +149,8 @@ def fit(steps: Sequence[Step], *, jobs: int = JOBS, seed: int = SEED) -> Fit:
         pairs = []
         for each in points:
             responses = respond(one, each.rate_per_s, line.service_ms(each.rate_per_s), scv, jobs, seed)
-            pairs += [
-                (percentile(responses, 0.5, each.window), each.times.p50_ms),
-                (percentile(responses, 0.95, each.window), each.times.p95_ms),
-            ]
+            seen = (each.times.p50_ms, each.times.p95_ms)
+            pairs += list(zip(percentiles(responses, SHARES, each.window), seen, strict=True))
         return pairs
 
     longest = max(each.times.p50_ms for each in points)

@@ -21,7 +21,7 @@ from loadtests.capacity.emulate import measure_emulated
 from loadtests.capacity.measured import Measured, Setup, Step, Work
 from loadtests.capacity.quiet import await_calm, seen_during
 from loadtests.capacity.simulate import Routing
-from loadtests.capacity.size import LOADS, Size
+from loadtests.capacity.size import Size
 from loadtests.cases import PRODUCT
 from loadtests.driver import Report
 from loadtests.experiments.stage import Say, Served, Stage, faults, load, migrate, ready, stage
@@ -116,7 +116,7 @@ def measure_once(rig: Rig, pace: Pace, number: int) -> Run:
 def find_rates(rig: Rig, seconds: float, say: Say) -> dict[float, float]:
     """Requests/s by load. A request costs less CPU the more of them there are, so each load is tried."""
     rate, rates = FIRST_RATE, {}
-    for attempt, aimed in enumerate((LOADS[0], *LOADS)):
+    for attempt, aimed in enumerate((rig.size.loads[0], *rig.size.loads)):
         run = measure_once(rig, rig.pace(MIX, rate, seconds, 90_000 + attempt), 0)
         rates[aimed] = rate = aimed / run.cpu_s
         say(f"measuring: a request costs {run.cpu_s * 1_000:.2f} ms CPU; load {aimed:g} is tried with {rate:.0f}/s")
@@ -146,7 +146,7 @@ def measure_product(
         rates = find_rates(rig, min(2.0, size.seconds), say)
         for number in range(1, size.rounds + 1):
             rig.trim()
-            order = list(LOADS)
+            order = list(size.loads)
             Random(size.seed * 1_000 + number).shuffle(order)  # noqa: S311 (reproducible, no secret)
             for aimed in order:
                 pace = rig.pace(MIX, rates[aimed], size.seconds, size.seed * 10_000 + number * 100 + round(aimed * 100))
@@ -158,11 +158,11 @@ def measure_product(
                     f"measuring: round {number}/{size.rounds}: {run.report.rate_per_s:.0f}/s,"
                     f" busy {steps[-1].busy:.2f}, p50 {run.report.p50_ms:.1f} ms, p95 {run.report.p95_ms:.1f} ms"
                 )
-            rate = rates[LOADS[0]] * WRITES_LOAD / LOADS[0]
+            rate = rates[size.loads[0]] * WRITES_LOAD / size.loads[0]
             run = measure_once(rig, rig.pace(dict(WRITES), rate, size.seconds, 50_000 + number), number)
             problems += faults(f"writes alone, round {number}", run.report)
             writes.append(run.work)
-    return rates[LOADS[-1]] / LOADS[-1], steps, mixed, writes, problems
+    return rates[size.loads[-1]] / size.loads[-1], steps, mixed, writes, problems
 
 
 def settings_of(size: Size) -> dict[str, str]:

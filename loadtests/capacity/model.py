@@ -52,8 +52,8 @@ class Priced:
 @dataclass(frozen=True)
 class Data:
     """The databases, all shards and regions together unless the name says otherwise. `primary_cores` and those of one
-    replica are what keeps them at most `most_busy`. `connections_in_use` by Little's law: requests/s times the time that
-    each spends in statements; those that are held between the statements of a transaction come on top.
+    replica are what keeps them at most `most_busy`. `connections_in_use` by Little's law: requests/s times the time
+    that each spends in statements; those that are held between the statements of a transaction come on top.
     """
 
     writes_per_s: float
@@ -149,7 +149,7 @@ def costs(measured: Measured, fit: Fit, prices: Prices) -> tuple[Costs, Costs, C
 
 def on(line: Line, core_ratio: float) -> Line:
     """The same work on a core that is so many times as fast."""
-    return Line(line.at_rest_ms / core_ratio, line.slope / core_ratio**2)
+    return Line(line.fixed_share / core_ratio, line.marginal_ms / core_ratio)
 
 
 def plan(costs: Costs, measured: Measured, fit: Fit, phase: Phase, prices: Prices, *, carry_all: bool = False) -> Plan:

@@ -112,9 +112,12 @@ def _least_busy(fleet: Fleet, gaps: Sequence[float], services: Sequence[float], 
         yield end - now
 
 
-def percentile(responses: Sequence[float], share: float, window: int = 0) -> float:
-    """Over all responses; or, read as a measurement is, the median over whole windows of so many consecutive ones."""
+def percentiles(responses: Sequence[float], shares: Sequence[float], window: int = 0) -> list[float]:
+    """For each share, over all responses; or, read as a measurement is, the median over whole windows of so many
+    consecutive ones.
+    """
     if not 0 < window < len(responses):
-        return quantile(sorted(responses), share)
+        window = len(responses)
     starts = range(0, len(responses) - window + 1, window)
-    return median(quantile(sorted(responses[start : start + window]), share) for start in starts)
+    windows = [sorted(responses[start : start + window]) for start in starts]
+    return [median(quantile(ordered, share) for ordered in windows) for share in shares]

@@ -14,11 +14,12 @@ FLEETS = ((8, Routing.RANDOM), (16, Routing.RANDOM), (16, Routing.LEAST_BUSY))
 
 @dataclass(frozen=True)
 class Size:
-    """`rounds`, each with every step once, in an order of its own; `seconds` of a step of the product. One emulated
+    """`loads` are busy shares of the server's core; `rounds`, each with every step once, in an order of its own; `seconds` of a step of the product. One emulated
     server answers 50 times less often, so its steps are `emulated_s` long, those of several `fleet_s`. Before each
     step neighbours get `patience_s` to calm down.
     """
 
+    loads: tuple[float, ...] = LOADS
     rounds: int = 6
     seconds: float = 5.0
     emulated_s: float = 8.0

@@ -7,7 +7,7 @@ servers, because many real ones need many cores. The bounds were written down be
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from loadtests.capacity.fit import Fit, FitError, Times, fit, point
+from loadtests.capacity.fit import JOBS, Fit, FitError, Times, fit, point
 from loadtests.capacity.measured import Measured, Step, by_load
 from loadtests.capacity.simulate import Fleet
 from loadtests.capacity.size import HELD_OUT
@@ -63,11 +63,11 @@ class Validation:
         return {each.emulated for each in decisive} == {False, True} and all(each.holds for each in decisive)
 
 
-def validate(measured: Measured) -> Validation:
+def validate(measured: Measured, *, jobs: int = JOBS) -> Validation:
     """FitError when the steps cannot be fitted at all."""
     single = [step for step in measured.emulated if step.servers == 1]
-    product = fit([step for step in measured.product if step.load != HELD_OUT])
-    emulated = fit(single)
+    product = fit([step for step in measured.product if step.load != HELD_OUT], jobs=jobs)
+    emulated = fit(single, jobs=jobs)
     comparisons = [
         compare(product, steps, emulated=False, held_out=load == HELD_OUT)
         for load, steps in by_load(measured.product).items()
