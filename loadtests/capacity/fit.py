@@ -16,7 +16,7 @@ from statistics import fmean
 from loadtests.capacity.measured import Step, by_load, middle
 from loadtests.capacity.simulate import Fleet, gamma, percentiles, simulate
 
-JOBS = 60_000
+JOBS = 100_000
 SEED = 1
 SHARES = (0.5, 0.95)
 LEAST_SCV, MOST_SCV = 0.02, 30.0

@@ -14,9 +14,9 @@ FLEETS = ((8, Routing.RANDOM), (16, Routing.RANDOM), (16, Routing.LEAST_BUSY))
 
 @dataclass(frozen=True)
 class Size:
-    """`loads` are busy shares of the server's core; `rounds`, each with every step once, in an order of its own; `seconds` of a step of the product. One emulated
-    server answers 50 times less often, so its steps are `emulated_s` long, those of several `fleet_s`. Before each
-    step neighbours get `patience_s` to calm down.
+    """`loads` are busy shares of the server's core; `rounds`, each with every step once, in an order of its own;
+    `seconds` of a step of the product. One emulated server answers 30 times less often, so its steps are `emulated_s`
+    long, those of several `fleet_s`. Before each step neighbours get `patience_s` to calm down.
     """
 
     loads: tuple[float, ...] = LOADS

@@ -120,7 +120,7 @@ def beside(validation: Validation, *, emulated: bool) -> Table:
 
 def parameters(fit: Fit) -> str:
     return (
-        f"{fit.line.marginal_ms:.3g} ms a request on top of a server that is {fit.line.fixed_share:.0%} busy in any case,"
+        f"{fit.line.marginal_ms:.3g} ms a request on top of {fit.line.fixed_share:.0%} of a core in any case,"
         f" squared coefficient of variation {fit.scv:.3g}, {fit.delay_ms:.3g} ms beside the server;"
         f" the fit itself is off by {fit.misfit:.0%} (root mean square of logarithms)"
     )
