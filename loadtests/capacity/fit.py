@@ -14,7 +14,7 @@ from random import Random
 from statistics import fmean
 
 from loadtests.capacity.measured import Step, by_load, middle
-from loadtests.capacity.simulate import Fleet, gamma, percentiles, simulate
+from loadtests.capacity.simulate import Draw, Fleet, gamma, percentiles, simulate
 
 JOBS = 100_000
 SEED = 1
@@ -61,22 +61,30 @@ class Line:
 
 @dataclass(frozen=True)
 class Fit:
-    """`misfit` is the root mean square of the logarithms of predicted by measured, over the steps it was fitted on."""
+    """`misfit` is the root mean square of the logarithms of predicted by measured, over the steps it was fitted on;
+    `jobs` is how long its simulations are.
+    """
 
     line: Line
     scv: float
     delay_ms: float
     misfit: float
+    jobs: int = JOBS
 
-    def times(self, fleet: Fleet, rate_per_s: float, *, window: int = 0, jobs: int = JOBS, seed: int = SEED) -> Times:
+    def times(self, fleet: Fleet, rate_per_s: float, *, window: int = 0, seed: int = SEED) -> Times:
         """Response times of alike servers that share the rate. FitError when that is more than they can serve."""
         one = rate_per_s / fleet.servers
         busy = self.line.busy(one)
         if not 0 < busy <= MOST_BUSY:
             raise FitError(f"{rate_per_s:,.0f} requests/s keep each of {fleet.servers} servers {busy:.0%} busy")
-        responses = respond(fleet, rate_per_s, self.line.service_ms(one), self.scv, jobs, seed)
+        responses = respond(fleet, rate_per_s, self.line.service_ms(one), self.scv, self.jobs, seed)
         p50, p95 = percentiles(responses, SHARES, window)
         return Times(p50 + self.delay_ms, p95 + self.delay_ms)
+
+
+def scaled(units: Sequence[float], mean: float) -> Draw:
+    """Service times that were drawn already, with mean 1: they take as long to draw as the queue to play."""
+    return lambda _random, _count: [mean * unit for unit in units]
 
 
 def respond(fleet: Fleet, rate_per_s: float, service_ms: float, scv: float, jobs: int, seed: int) -> list[float]:
@@ -147,8 +155,10 @@ def fit(steps: Sequence[Step], *, jobs: int = JOBS, seed: int = SEED) -> Fit:
     def alone(scv: float) -> list[tuple[float, float]]:
         """Simulated without delay, and measured, for each percentile of each step."""
         pairs = []
+        units = gamma(1.0, scv)(Random(seed), jobs)  # noqa: S311 (reproducible, no secret)
         for each in points:
-            responses = respond(one, each.rate_per_s, line.service_ms(each.rate_per_s), scv, jobs, seed)
+            draw = scaled(units, line.service_ms(each.rate_per_s))
+            responses = simulate(one, each.rate_per_s / 1_000, draw, jobs=jobs, seed=seed)
             seen = (each.times.p50_ms, each.times.p95_ms)
             pairs += list(zip(percentiles(responses, SHARES, each.window), seen, strict=True))
         return pairs
@@ -165,7 +175,7 @@ def fit(steps: Sequence[Step], *, jobs: int = JOBS, seed: int = SEED) -> Fit:
     scv = math.exp(lowest(total, math.log(LEAST_SCV), math.log(MOST_SCV), 9))
     pairs = alone(scv)
     chosen = delay(pairs)
-    return Fit(line, scv, chosen, misfit(pairs, chosen))
+    return Fit(line, scv, chosen, misfit(pairs, chosen), jobs)
 
 
 def misfit(pairs: Sequence[tuple[float, float]], delay_ms: float) -> float:

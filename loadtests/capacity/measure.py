@@ -205,7 +205,7 @@ def measure(size: Size, say: Say) -> Measured:
         if core is None:
             say("measuring: one core only, so the generator takes turns with what it measures")
         capacity, steps, mixed, writes, problems = measure_product(size, core, say)
-        emulated, found = measure_emulated(size, say)
+    emulated, found = measure_emulated(size, say)
     setup = Setup(
         made_at=datetime.now(UTC).isoformat(timespec="seconds"),
         processor=processor(),

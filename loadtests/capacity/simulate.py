@@ -38,13 +38,21 @@ class Fleet:
 
 
 def exponential(mean_s: float) -> Draw:
-    return lambda random, count: [-mean_s * math.log(1 - random.random()) for _ in range(count)]
+    return lambda random, count: exactly(mean_s, [-math.log(1 - random.random()) for _ in range(count)])
 
 
 def gamma(mean_s: float, scv: float) -> Draw:
     """Squared coefficient of variation `scv`: near 0 all alike, 1 exponential, above it a few that are very long."""
-    shape, scale = 1 / scv, mean_s * scv
-    return lambda random, count: [random.gammavariate(shape, scale) for _ in range(count)]
+    shape = 1 / scv
+    return lambda random, count: exactly(mean_s, [random.gammavariate(shape, scv) for _ in range(count)])
+
+
+def exactly(mean: float, values: Sequence[float]) -> list[float]:
+    """Scaled to this mean. By chance it would be off by a little, and a full queue by a lot: of 100,000 simulated jobs
+    nearly all the error comes from there.
+    """
+    scale = mean * len(values) / sum(values)
+    return [value * scale for value in values]
 
 
 def sampled(values_s: Sequence[float]) -> Draw:

@@ -65,18 +65,25 @@ class Validation:
 
 def validate(measured: Measured, *, jobs: int = JOBS) -> Validation:
     """FitError when the steps cannot be fitted at all."""
-    single = [step for step in measured.emulated if step.servers == 1]
     product = fit([step for step in measured.product if step.load != HELD_OUT], jobs=jobs)
-    emulated = fit(single, jobs=jobs)
+    return check(measured, product, fit(of_one(measured.emulated), jobs=jobs))
+
+
+def of_one(steps: Sequence[Step]) -> list[Step]:
+    return [step for step in steps if step.servers == 1]
+
+
+def check(measured: Measured, product: Fit, emulated: Fit) -> Validation:
+    """All that was measured beside what the two foretell."""
     comparisons = [
         compare(product, steps, emulated=False, held_out=load == HELD_OUT)
         for load, steps in by_load(measured.product).items()
     ]
-    comparisons += [compare(emulated, steps, emulated=True, held_out=False) for steps in by_load(single).values()]
-    fleets = {(step.servers, step.routing) for step in measured.emulated if step.servers > 1}
-    for servers, routing in sorted(fleets):
+    for servers, routing in sorted({(step.servers, step.routing) for step in measured.emulated}):
         alike = [step for step in measured.emulated if (step.servers, step.routing) == (servers, routing)]
-        comparisons += [compare(emulated, steps, emulated=True, held_out=True) for steps in by_load(alike).values()]
+        comparisons += [
+            compare(emulated, steps, emulated=True, held_out=servers > 1) for steps in by_load(alike).values()
+        ]
     return Validation(product, emulated, comparisons)
 
 

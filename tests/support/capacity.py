@@ -1,15 +1,16 @@
 """Measurements as a known queue would have given them: what a fit has to find again."""
 
 from dataclasses import replace
+from functools import cache
 
 from loadtests.capacity.fit import Fit, Line, respond
 from loadtests.capacity.measured import Measured, Setup, Step, Work
 from loadtests.capacity.simulate import Fleet, Routing, percentiles
 from loadtests.capacity.size import FLEETS, LOADS
 
-PRODUCT = Fit(Line(0.05, 0.7), scv=2.0, delay_ms=1.5, misfit=0.0)
+PRODUCT = Fit(Line(0.05, 0.7), scv=2.0, delay_ms=1.5, misfit=0.0, jobs=20_000)
 EMULATED = Fit(Line(0.0, 20.0), scv=1.0, delay_ms=1.0, misfit=0.0)
-ROUNDS = 5
+ROUNDS = 3
 
 
 def step(truth: Fit, fleet: Fleet, load: float, number: int, seconds: float, neighbours: float = 0.0) -> Step:
@@ -49,11 +50,12 @@ def work(number: int, cpu_ms: float, writes: float) -> Work:
     )
 
 
+@cache
 def measured(product: Fit = PRODUCT, emulated: Fit = EMULATED) -> Measured:
     rounds = range(1, ROUNDS + 1)
-    single = [step(emulated, Fleet(1), load, number, 300.0) for number in rounds for load in LOADS]
+    single = [step(emulated, Fleet(1), load, number, 500.0) for number in rounds for load in LOADS]
     fleets = [
-        step(emulated, Fleet(servers, 1, routing), 0.7, number, 20.0)
+        step(emulated, Fleet(servers, 1, routing), 0.7, number, 30.0)
         for number in rounds
         for servers, routing in FLEETS
     ]
@@ -61,7 +63,7 @@ def measured(product: Fit = PRODUCT, emulated: Fit = EMULATED) -> Measured:
         setup=SETUP,
         write_share=0.22,
         capacity_per_s=1_300.0,
-        product=tuple(step(product, Fleet(1), load, number, 15.0) for number in rounds for load in LOADS),
+        product=tuple(step(product, Fleet(1), load, number, 30.0) for number in rounds for load in LOADS),
         mixed=tuple(work(number, 0.25, 0.22) for number in rounds),
         writes=tuple(work(number, 0.4, 1.0) for number in rounds),
         emulated=(*single, *fleets),
@@ -75,7 +77,7 @@ SETUP = Setup(
     cores=2,
     python="3.11.7",
     rounds=ROUNDS,
-    seconds=15.0,
+    seconds=30.0,
     seed=1,
     users=500,
     tasks=50_000,
