@@ -13,6 +13,7 @@ from loadtests.capacity.validate import Comparison, Validation
 from loadtests.capacity.words import described, named, number, ranged
 from loadtests.reports.document import Chart, Document, Mark, Series
 
+POINTS = 7  # of a predicted curve, each simulated
 VALIDATED, NOT_VALIDATED = "validated", "NOT VALIDATED"
 
 
@@ -66,7 +67,7 @@ def one_server(validation: Validation) -> Chart:
     """p95 by rate: the line is the model's, the points are the steps."""
     fit, seen = validation.product, [each for each in validation.comparisons if not each.emulated]
     first, last = seen[0].rate_per_s * 0.5, seen[-1].rate_per_s * 1.02
-    rates = [first + (last - first) * step / 12 for step in range(13)]
+    rates = [first + (last - first) * step / POINTS for step in range(POINTS + 1)]
     rates = [rate for rate in rates if fit.line.busy(rate) <= MOST_BUSY]
     fitted, held = ([each for each in seen if each.held_out == out] for out in (False, True))
     return Chart(
@@ -90,7 +91,9 @@ def by_servers(validation: Validation, prediction: Prediction) -> Chart:
     phase, plan = prediction.phase, prediction.middle
     rate = phase.peak_requests_per_s / plan.regions
     least = rate / validation.product.line.rate(MOST_BUSY - 0.02)
-    counts = sorted({max(1, round(least + (plan.servers_a_region * 1.5 - least) * step / 8) + 1) for step in range(9)})
+    counts = sorted(
+        {max(1, round(least + (plan.servers_a_region * 1.5 - least) * step / POINTS) + 1) for step in range(POINTS + 1)}
+    )
     counts = [count for count in counts if validation.product.line.busy(rate / count) <= MOST_BUSY]
     series = [
         Series(

@@ -9,7 +9,7 @@ from loadtests.capacity.simulate import Fleet, Routing, percentiles
 from loadtests.capacity.size import FLEETS, LOADS
 
 PRODUCT = Fit(Line(0.05, 0.7), scv=2.0, delay_ms=1.5, misfit=0.0, jobs=20_000)
-EMULATED = Fit(Line(0.0, 20.0), scv=1.0, delay_ms=1.0, misfit=0.0)
+EMULATED = Fit(Line(0.0, 20.0), scv=1.0, delay_ms=1.0, misfit=0.0, jobs=20_000)
 ROUNDS = 3
 
 
