@@ -1,6 +1,7 @@
 """Nobody can take a prediction for a measurement: every title says which of the two it is, in every format."""
 
 from dataclasses import replace
+from functools import cache
 
 import pytest
 
@@ -20,6 +21,7 @@ MADE_AT = "2026-11-25T12:00:00+00:00"
 WORDS = ("predict", "measured", "emulated")
 
 
+@cache
 def made(given: Measured, phase: str) -> tuple[Document, Validation]:
     """By the truth itself, which is the best fit there is."""
     validation = check(given, PRODUCT, EMULATED)
