@@ -44,7 +44,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    door.add_argument("--phase", required=True, help=f"one of {', '.join(load_prices().phases)}")
+    door.add_argument("--phase", required=True, help="whose needs (roadmap/phases.toml, and machines in prices.toml)")
     source = door.add_mutually_exclusive_group()
     source.add_argument("--quick", action="store_true", help="measure less: two minutes instead of seven")
     source.add_argument(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from random import Random
 from statistics import fmean
 
-from loadtests.capacity.measured import Step, by_load, middle
+from loadtests.capacity.measured import Step, alike, middle
 from loadtests.capacity.simulate import Draw, Fleet, gamma, percentiles, simulate
 
 JOBS = 100_000
@@ -143,7 +143,7 @@ def lowest(of: Callable[[float], float], low: float, high: float, steps: int) ->
 
 def fit(steps: Sequence[Step], *, jobs: int = JOBS, seed: int = SEED) -> Fit:
     """FitError without two loads, or when one of them is more than the server could serve."""
-    points = [point(repetitions) for repetitions in by_load(steps).values()]
+    points = [point(repetitions) for repetitions in alike(steps)]
     if len(points) < 2:  # noqa: PLR2004 (a line needs two)
         raise FitError("one server was measured at fewer than two loads")
     line = straight(points)
@@ -193,4 +193,4 @@ def resampled(steps: Sequence[Step], *, resamples: int, seed: int) -> Iterator[L
     random = Random(seed)  # noqa: S311 (reproducible, no secret)
     for _ in range(resamples):
         drawn = [step for number in random.choices([*rounds], k=len(rounds)) for step in rounds[number]]
-        yield straight([point(repetitions) for repetitions in by_load(drawn).values()])
+        yield straight([point(repetitions) for repetitions in alike(drawn)])

@@ -13,6 +13,8 @@ from roadmap.reader import RoadmapError, read_plain, read_table
 SCHEMA = 1
 # Repetitions of a step whose median is worth more than that of all of them.
 ENOUGH = 3
+# A busier generator adds its own waiting to what it measures.
+GENERATOR_LIMIT = 0.6
 
 
 class MeasuredError(ValueError):
@@ -25,7 +27,7 @@ class Step:
 
     `load` is the busy share that was aimed at, `busy` the one that came out. `service_ms` is the server's own time a
     request: CPU of the product, or how long an emulated worker was taken. `neighbours` is the share of the machine
-    that whatever is no part of the measurement used.
+    that whatever is no part of the measurement used. `unanswered`: requests without a whole answer or with a wrong one.
     """
 
     round: int
@@ -34,6 +36,7 @@ class Step:
     routing: str
     seconds: float
     answered: int
+    unanswered: int
     rate_per_s: float
     p50_ms: float
     p95_ms: float
@@ -46,6 +49,17 @@ class Step:
     def fleet(self) -> Fleet:
         return Fleet(self.servers, 1, Routing(self.routing))
 
+    @property
+    def faults(self) -> list[str]:
+        """Why this run proves nothing; empty when it does."""
+        where = f"{self.servers} server(s), load {self.load:g}, round {self.round}"
+        found = []
+        if self.unanswered or not self.answered:
+            found.append(f"{where}: {self.answered} answers, {self.unanswered} requests without a right one")
+        if self.generator_busy >= GENERATOR_LIMIT:
+            found.append(f"{where}: the generator used {self.generator_busy:.0%} of its core")
+        return found
+
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
@@ -55,6 +69,7 @@ class Work:
 
     round: int
     answered: int
+    unanswered: int
     cpu_ms: float
     statements: float
     row_writes: float
@@ -84,8 +99,7 @@ class Setup:
 @dataclass(frozen=True, kw_only=True)
 class Measured:
     """`product`: steps of one real server, with `mixed` beside each of them. `writes`: the database's work when there
-    is nothing but writes. `emulated`: steps of one emulated server and of several. `problems` are why the rig was
-    unfit.
+    is nothing but writes. `emulated`: steps of one emulated server and of several.
     """
 
     setup: Setup
@@ -95,7 +109,17 @@ class Measured:
     mixed: tuple[Work, ...]
     writes: tuple[Work, ...]
     emulated: tuple[Step, ...]
-    problems: tuple[str, ...]
+
+    @property
+    def problems(self) -> list[str]:
+        """Why the rig was unfit; empty when it was not. Steps that were set aside are not asked."""
+        used = [step for steps in (*alike(self.product), *alike(self.emulated)) for step in steps]
+        found = [fault for step in used for fault in step.faults]
+        return found + [
+            f"writes alone, round {work.round}: {work.unanswered} requests without a right answer"
+            for work in self.writes
+            if work.unanswered
+        ]
 
     def to_json(self) -> str:
         return json.dumps({"schema": SCHEMA, "label": "measured"} | asdict(self), indent=1)
@@ -124,10 +148,14 @@ class Measured:
         path.write_text(self.to_json() + "\n", encoding="utf-8")
 
 
-def by_load(steps: Sequence[Step]) -> dict[float, list[Step]]:
-    """The repetitions of each load, ascending; those that neighbours disturbed are set aside where enough remain."""
-    loads = sorted({step.load for step in steps})
-    return {load: undisturbed([step for step in steps if step.load == load]) for load in loads}
+def alike(steps: Sequence[Step]) -> list[list[Step]]:
+    """The repetitions of each fleet and load, in ascending order; those that neighbours disturbed are set aside where
+    enough others remain.
+    """
+    found: dict[tuple[int, str, float], list[Step]] = {}
+    for step in sorted(steps, key=lambda each: (each.servers, each.routing, each.load, each.round)):
+        found.setdefault((step.servers, step.routing, step.load), []).append(step)
+    return [undisturbed(each) for each in found.values()]
 
 
 def undisturbed(steps: Sequence[Step]) -> list[Step]:

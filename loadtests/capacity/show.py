@@ -60,7 +60,8 @@ def sentence(validation: Validation, prediction: Prediction) -> str:
     if validation.holds:
         return f"{text} The model foretold what was held out within its bounds."
     wrong = "; ".join(named(each) for each in validation.held_out if not each.holds)
-    return f"{text} The model is {NOT_VALIDATED}: it is off by more than it may be for {wrong}."
+    reason = f"it is off by more than it may be for {wrong}" if wrong else "too little was held out"
+    return f"{text} The model is {NOT_VALIDATED}: {reason}."
 
 
 def one_server(validation: Validation) -> Chart:

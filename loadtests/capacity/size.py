@@ -18,7 +18,8 @@ FLEETS = ((8, Routing.LEAST_BUSY), (16, Routing.LEAST_BUSY), (16, Routing.RANDOM
 class Size:
     """`loads` are busy shares of the server's core; `rounds`, each with every step once, in an order of its own;
     `seconds` of a step of the product. One emulated server answers 30 times less often, so its steps are `emulated_s`
-    long, those of several `fleet_s`. Before each step neighbours get `patience_s` to calm down.
+    long, those of several `fleet_s`. Before each step of the product neighbours get `patience_s` to calm down, and a step
+    that they disturb all the same is taken again, `tries` times in all.
     """
 
     loads: tuple[float, ...] = LOADS
@@ -30,9 +31,10 @@ class Size:
     tasks: int = 50_000
     emulated_mean_ms: float = 20.0
     fleets: tuple[tuple[int, Routing], ...] = FLEETS
-    patience_s: float = 10.0
+    patience_s: float = 5.0
+    tries: int = 2
     seed: int = 1
 
 
 FULL = Size()
-QUICK = Size(rounds=3, seconds=2.0, emulated_s=4.0, fleet_s=3.0, patience_s=3.0)
+QUICK = Size(rounds=3, seconds=2.0, emulated_s=4.0, fleet_s=3.0, patience_s=3.0, tries=1)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from loadtests.capacity.fit import JOBS, Fit, FitError, Times, fit, point
-from loadtests.capacity.measured import Measured, Step, by_load
+from loadtests.capacity.measured import Measured, Step, alike
 from loadtests.capacity.simulate import Fleet
 from loadtests.capacity.size import HELD_OUT
 
@@ -76,14 +76,11 @@ def of_one(steps: Sequence[Step]) -> list[Step]:
 def check(measured: Measured, product: Fit, emulated: Fit) -> Validation:
     """All that was measured beside what the two foretell."""
     comparisons = [
-        compare(product, steps, emulated=False, held_out=load == HELD_OUT)
-        for load, steps in by_load(measured.product).items()
+        compare(product, steps, emulated=False, held_out=steps[0].load == HELD_OUT) for steps in alike(measured.product)
     ]
-    for servers, routing in sorted({(step.servers, step.routing) for step in measured.emulated}):
-        alike = [step for step in measured.emulated if (step.servers, step.routing) == (servers, routing)]
-        comparisons += [
-            compare(emulated, steps, emulated=True, held_out=servers > 1) for steps in by_load(alike).values()
-        ]
+    comparisons += [
+        compare(emulated, steps, emulated=True, held_out=steps[0].servers > 1) for steps in alike(measured.emulated)
+    ]
     return Validation(product, emulated, comparisons)
 
 

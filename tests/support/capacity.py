@@ -27,6 +27,7 @@ def step(truth: Fit, fleet: Fleet, load: float, number: int, seconds: float, nei
         routing=fleet.routing,
         seconds=seconds,
         answered=len(responses),
+        unanswered=0,
         rate_per_s=rate,
         p50_ms=p50 + truth.delay_ms,
         p95_ms=p95 + truth.delay_ms,
@@ -42,6 +43,7 @@ def work(number: int, cpu_ms: float, writes: float) -> Work:
     return Work(
         round=number,
         answered=1_000,
+        unanswered=0,
         cpu_ms=cpu_ms * (1 + 0.01 * (number - (ROUNDS + 1) / 2)),
         statements=0.9,
         row_writes=writes,
@@ -67,7 +69,6 @@ def measured(product: Fit = PRODUCT, emulated: Fit = EMULATED) -> Measured:
         mixed=tuple(work(number, 0.25, 0.22) for number in rounds),
         writes=tuple(work(number, 0.4, 1.0) for number in rounds),
         emulated=(*single, *fleets),
-        problems=(),
     )
 
 

@@ -75,7 +75,7 @@ def test_an_unfit_rig_is_3_and_an_interruption_130(
 ) -> None:
     given: list[Measured | BaseException] = [
         ServerError("postgres was not ready"),
-        replace(measured(), problems=("a lost request",)),
+        replace(measured(), writes=tuple(replace(work, unanswered=3) for work in measured().writes)),
         measured(),
         KeyboardInterrupt(),
     ]
@@ -95,7 +95,7 @@ def test_an_unfit_rig_is_3_and_an_interruption_130(
     assert main.main(["predict", "--phase", "2"]) == 3
     assert "INVALID RIG: postgres was not ready" in capsys.readouterr().err
     assert main.main(["predict", "--phase", "2"]) == 3
-    assert "INVALID RIG: a lost request" in capsys.readouterr().err
+    assert "INVALID RIG: writes alone, round 1: 3 requests without a right answer" in capsys.readouterr().err
     monkeypatch.setattr(door, "validate", fitted)
     assert main.main(["predict", "--phase", "2"]) == 3
     assert "NOTHING IS PREDICTED" in capsys.readouterr().err

@@ -67,6 +67,18 @@ def test_nothing_held_out_is_nothing_checked(validation: Validation) -> None:
         assert not replace(validation, comparisons=kept).holds
 
 
+def test_a_step_that_lost_requests_is_a_fault_unless_it_was_set_aside(given: Measured) -> None:
+    assert given.problems == []
+    lossy = replace(given.product[0], unanswered=2)
+    others = [replace(each, round=each.round + 9) for each in given.product]
+    assert len(replace(given, product=(lossy, *given.product[1:])).problems) == 1
+    beside = (replace(lossy, neighbours=0.3), *given.product[1:], *others)
+    assert replace(given, product=beside).problems == []
+    busy = replace(given.emulated[0], generator_busy=0.7)
+    (told,) = replace(given, emulated=(busy, *given.emulated[1:])).problems
+    assert "the generator used 70% of its core" in told
+
+
 def test_measurements_survive_their_file(given: Measured) -> None:
     assert Measured.from_json(given.to_json()) == given
 
