@@ -18,8 +18,8 @@ FLEETS = ((8, Routing.LEAST_BUSY), (16, Routing.LEAST_BUSY), (16, Routing.RANDOM
 class Size:
     """`loads` are busy shares of the server's core; `rounds`, each with every step once, in an order of its own;
     `seconds` of a step of the product. One emulated server answers 30 times less often, so its steps are `emulated_s`
-    long, those of several `fleet_s`. Before each step of the product neighbours get `patience_s` to calm down, and a step
-    that they disturb all the same is taken again, `tries` times in all.
+    long, those of several `fleet_s`. Before each step of the product neighbours get `patience_s` to calm down, and a
+    step that they disturb all the same is taken again, `tries` times in all.
     """
 
     loads: tuple[float, ...] = LOADS
