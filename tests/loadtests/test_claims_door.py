@@ -1,6 +1,7 @@
 """`python -m loadtests claims`: which claims, exit codes; each claim of the roadmap has its experiment."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +9,7 @@ from loadtests import __main__ as door
 from loadtests import claims
 from loadtests.experiments.outcome import Figure, Outcome, exact
 from loadtests.experiments.size import FULL, QUICK, Size
+from loadtests.reports.write import read
 from loadtests.servers import ServerError
 from roadmap.claims import Claim, load_claims
 
@@ -47,6 +49,7 @@ def test_some_claims_at_a_smaller_size(asked: list[tuple[str, Size]], capsys: py
     assert door.main(["claims", "--phase", "1", "--quick", "--rows", "2000", "--only", "rate-limit", "--json"]) == 0
     assert asked == [("rate-limit", QUICK.up_to(2_000))]
     data = json.loads(capsys.readouterr().out)
+    assert data["schema"] == 1
     assert [(c["claim"]["id"], c["verdict"]) for c in data["claims"]] == [("rate-limit", "confirmed")]
 
 
@@ -62,6 +65,31 @@ def test_a_broken_rig_is_3_and_the_others_are_measured(
     told = capsys.readouterr()
     assert "INVALID RIG: postgres was not ready" in told.out
     assert "INVALID RIG: indexes: postgres was not ready" in told.err
+
+
+def test_the_report_is_written_where_it_is_asked_for(
+    asked: list[tuple[str, Size]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["claims", "--phase", "1", "--out", str(tmp_path / "out")]
+    assert door.main(arguments) == 0
+    kept = read(tmp_path / "out" / "result.json")
+    assert kept.facts["command"] == f"python -m loadtests {' '.join(arguments)}"
+    assert (kept.kind, kept.label) == ("claims", "measured")
+    assert len(kept.tables) == len(asked)
+    assert "written: " in capsys.readouterr().err
+    data = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert [told["verdict"] for told in data["claims"]] == ["confirmed"] * len(asked)
+
+
+def test_a_folder_that_cannot_be_made_is_said_before_anything_is_measured(
+    asked: list[tuple[str, Size]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SystemExit) as stopped:
+        door.main(["claims", "--phase", "1", "--out", str(tmp_path / "file" / "out")])
+    assert stopped.value.code == 2
+    assert "Not a directory" in capsys.readouterr().err
+    assert asked == []
 
 
 @pytest.mark.parametrize(

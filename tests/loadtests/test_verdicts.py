@@ -5,8 +5,10 @@ import json
 import pytest
 
 from loadtests.experiments.outcome import Figure, Outcome, Standing, Verdict, exact, judge, standing
-from loadtests.experiments.report import Result, to_json, to_text
+from loadtests.experiments.report import Result, to_document, to_json
 from loadtests.experiments.size import FULL, Size
+from loadtests.reports import document as report
+from loadtests.reports.text import to_text
 from loadtests.stats import Interval
 from roadmap.claims import Claim, Expectation
 
@@ -88,6 +90,10 @@ def test_a_condition_without_one_of_its_metrics_has_no_verdict() -> None:
         judge(claim(BEFORE, AFTER), [Figure("a", "after", "ms", exact(2))])
 
 
+def document_of(*results: Result) -> report.Document:
+    return to_document(results, FULL, made_at="2026-03-01T10:20:30+00:00", facts={"commit": "1234567"})
+
+
 def test_text_and_json_tell_the_same() -> None:
     figures = [
         Figure("10,000 rows", "speed-up", "times", Interval(6.5, 6, 7), {"ms without": 1.25}),
@@ -95,16 +101,19 @@ def test_text_and_json_tell_the_same() -> None:
         speed_up("shown only", 6, 7, counts=False),
     ]
     results = [Result(claim(TIMES), Outcome(figures, "It depends on rows."))]
-    text, data = to_text(results, FULL), json.loads(json.dumps(to_json(results, FULL)))
+    text, data = to_text(document_of(*results)), json.loads(json.dumps(to_json(results, FULL)))
     for part in (
         "6.5 (6..7) times",
         "5 to 10 times",
         "within",
         "above",
-        "ms without 1.25",
+        "ms without",
+        "1.25",
         "It depends on rows.",
         "fails in 1 conditions, is undecided in 0 and holds in 1: 10,000 rows",
-        "verdict: conditional",
+        "Verdict: conditional.",
+        "1 conditional: What the strategy claims of phase 1",
+        "commit",
     ):
         assert part in text
     (told,) = data["claims"]
@@ -114,11 +123,51 @@ def test_text_and_json_tell_the_same() -> None:
 
 def test_an_unfit_rig_has_no_verdict_in_either_form() -> None:
     results = [Result(claim(TIMES), Outcome([speed_up("a", 6, 7)], "", ["a lost request"]))]
-    assert "INVALID RIG: a lost request" in to_text(results, FULL)
-    assert "verdict: INVALID RIG" in to_text(results, FULL)
+    told = document_of(*results)
+    assert "INVALID RIG: a lost request" in to_text(told)
+    assert "Verdict: INVALID RIG" in to_text(told)
+    assert told.headline == "INVALID"
+    assert {check.outcome for check in told.checks} == {report.Outcome.INVALID}
     data = to_json(results, FULL)
     assert data["valid"] is False
     assert "confirmed" not in json.dumps(data)
+
+
+def test_a_refuted_claim_is_a_finding_and_no_failure() -> None:
+    figures = [speed_up("a", 6, 7), speed_up("b", 80, 90), speed_up("c", 4, 6), speed_up("d", 6, 7, counts=False)]
+    confirmed = Result(claim(TIMES), Outcome(figures[:1], "So it is."))
+    refuted = Result(claim(TIMES), Outcome(figures[1:2], "It is faster."))
+    mixed = Result(claim(TIMES), Outcome(figures, "It depends."))
+    told = document_of(confirmed, refuted, mixed)
+    assert told.verdict == "1 confirmed, 1 refuted, 1 conditional"
+    assert told.outcome is report.Outcome.INFO
+    assert [(check.measured, check.outcome) for check in told.groups["verdict"]] == [
+        ("confirmed", report.Outcome.PASSED),
+        ("refuted", report.Outcome.INFO),
+        ("conditional", report.Outcome.INFO),
+    ]
+    last = document_of(mixed).groups["x"]
+    assert [(check.name, check.outcome, check.detail) for check in last] == [
+        ("a: speed-up", report.Outcome.PASSED, "within"),
+        ("b: speed-up", report.Outcome.INFO, "above"),
+        ("c: speed-up", report.Outcome.INCONCLUSIVE, "across"),
+    ]
+
+
+def test_curves_over_sizes_are_drawn_and_a_single_size_is_not() -> None:
+    def point(curve: str, rows: int, times: float) -> Figure:
+        return Figure(f"{rows} rows, {curve}", "speed-up", "times", exact(times), curve=curve, rows=rows)
+
+    one = [point("list", 10, 6), point("login", 10, 1)]
+    two = [*one, point("list", 100, 60), point("login", 100, 1)]
+    assert document_of(Result(claim(TIMES), Outcome(one, ""))).charts == []
+    (chart,) = document_of(Result(claim(TIMES), Outcome(two, ""))).charts
+    assert [(series.name, series.x, series.y) for series in chart.series] == [
+        ("list", [10, 100], [6, 60]),
+        ("login", [10, 100], [1, 1]),
+    ]
+    assert [mark.at for mark in chart.marks] == [5, 10]
+    assert (chart.log_x, chart.log_y) == (True, True)
 
 
 def test_a_size_keeps_what_does_not_exceed() -> None:
