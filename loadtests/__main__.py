@@ -16,6 +16,7 @@ from infra.local.errors import PlatformError
 from loadtests import claims
 from loadtests.bench import Options, run
 from loadtests.budgets import door as budgets
+from loadtests.capacity import door as predict
 from loadtests.cases import CASES
 from loadtests.gate import door as gate
 from loadtests.report import to_json, to_text
@@ -79,7 +80,7 @@ def parser() -> argparse.ArgumentParser:
     """
     door = argparse.ArgumentParser(prog="python -m loadtests", description=__doc__)
     commands = door.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add_to in (gate.add_to, budgets.add_to, add_bench, claims.add_to, report.add_to):
+    for add_to in (gate.add_to, predict.add_to, budgets.add_to, add_bench, claims.add_to, report.add_to):
         add_to(commands)
     return door
 

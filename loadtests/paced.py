@@ -14,9 +14,9 @@ import itertools
 import json
 import sys
 import time
-from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from random import Random
 from typing import Any
 
@@ -145,55 +145,69 @@ async def offer(run: OpenRun, pace: Pace, due: float, request: Request) -> None:
         run.opened += 1
         loop = asyncio.get_running_loop()
         try:
-            await loop.create_connection(lambda: OpenConnection(run), pace.host, pace.port)
+            await loop.create_connection(lambda: OpenConnection(run), run.plan.host, run.plan.port)
         except OSError:
             run.opened -= 1
 
 
-async def arrive(run: OpenRun, pace: Pace, requests: Iterator[Request]) -> None:
-    """Offers the requests by a Poisson process until the deadline of the run; it can be moved meanwhile."""
+Pick = Callable[[Sequence[OpenRun]], OpenRun]
+"""Which of several servers gets the next request."""
+
+
+def first(runs: Sequence[OpenRun]) -> OpenRun:
+    return runs[0]
+
+
+async def arrive(runs: Sequence[OpenRun], pace: Pace, requests: Iterator[Request], pick: Pick = first) -> None:
+    """Offers the requests by a Poisson process until the deadline of the first run, which may be moved meanwhile."""
     random = Random(pace.seed)  # noqa: S311 (reproducible arrivals, no secret)
     due = time.perf_counter() + random.expovariate(pace.rate_per_s)
-    while due < run.deadline:
+    while due < runs[0].deadline:
         moment = time.perf_counter()
         if moment < due:
             await asyncio.sleep(min(due - moment, NAP_SECONDS))
             continue
         began = moment if moment - due < TICKS_SECONDS else due
-        await offer(run, pace, began, next(requests))
+        await offer(pick(runs), pace, began, next(requests))
         due += random.expovariate(pace.rate_per_s)
 
 
-async def drain(run: OpenRun, until: float) -> None:
+async def drain(runs: Sequence[OpenRun], until: float) -> None:
     """Awaits what is under way until this moment; what is then not answered is lost. Closes every connection."""
-    run.done_sending = True
-    if run.under_way == 0:
-        run.over.set()
+    for run in runs:
+        run.done_sending = True
+        if run.under_way == 0:
+            run.over.set()
     try:
-        await asyncio.wait_for(run.over.wait(), until - time.perf_counter())
+        async with asyncio.timeout(until - time.perf_counter()):
+            for run in runs:
+                await run.over.wait()
     except TimeoutError:
-        run.lost += run.under_way
-    for connection in run.connections:
+        for run in runs:
+            run.lost += run.under_way
+    for connection in [each for run in runs for each in run.connections]:
         connection.started = None
         connection.fail()
 
 
-async def drive(pace: Pace) -> Report:
-    """Runs the pace to its end. A request whose answer never came is lost."""
-    run = OpenRun(pace.plan)
+async def drive(pace: Pace, others: Sequence[int] = (), pick: Pick = first) -> Report:
+    """Runs the pace to its end, spread over its port and the `others`. A request whose answer never came is lost."""
+    runs = [OpenRun(replace(pace, port=port).plan) for port in (pace.port, *others)]
     used, start = time.process_time(), time.perf_counter()
-    run.deadline = start + pace.seconds
-    await arrive(run, pace, itertools.cycle(pace.requests))
-    await drain(run, run.deadline + DRAIN_SECONDS)
+    deadline = start + pace.seconds
+    for run in runs:
+        run.deadline = deadline
+    await arrive(runs, pace, itertools.cycle(pace.requests), pick)
+    await drain(runs, deadline + DRAIN_SECONDS)
     used, end = time.process_time() - used, time.perf_counter()
     return Report.of(
-        run.latencies_s,
-        statuses=run.statuses,
-        wrong_status=run.wrong,
-        lost=run.lost,
-        within=run.within,
+        [latency for run in runs for latency in run.latencies_s],
+        statuses=sum((run.statuses for run in runs), Counter[int]()),
+        wrong_status=sum(run.wrong for run in runs),
+        lost=sum(run.lost for run in runs),
+        within=sum(run.within for run in runs),
         elapsed_s=pace.seconds,
-        body_bytes=run.body_bytes,
+        body_bytes=sum(run.body_bytes for run in runs),
         busy=used / (end - start),
     )
 

@@ -96,8 +96,8 @@ async def probe(place: Place) -> None:
         run.deadline = time.perf_counter()
 
     asyncio.get_running_loop().add_reader(sys.stdin, end)
-    await arrive(run, pace, requests(place))
-    await drain(run, time.perf_counter() + DRAIN_SECONDS)
+    await arrive([run], pace, requests(place))
+    await drain([run], time.perf_counter() + DRAIN_SECONDS)
     ticking.cancel()
     run.line(done=True, lost=run.lost)
 
