@@ -78,7 +78,7 @@ def to_text(lines: Sequence[Line], budgets: Budgets, here: str) -> str:
     text = [f"a request, at most {TOLERANCE:.0%} above its budget", *aligned(table, numeric(table[1:])), ""]
     if unjudged:
         text += [f"note: instructions are not judged: here is {here}; the budgets are of {budgets.interpreter}"]
-    text += [f"note: {line.request}: {line.figure} are below budget: lower it to {line.measured:g}" for line in below]
+    text += [f"note: {line.request}: {line.figure} are below budget: lower it to {line.measured:.9g}" for line in below]
     if over:
         text += ["OVER BUDGET. Spend less, or append to loadtests/budgets/budgets.toml and say why:"]
         text += [entry(line) for line in over]
