@@ -47,7 +47,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     door.set_defaults(handle=handle, parser=door)
     door.add_argument("--phase", required=True, help="whose needs (roadmap/phases.toml, and machines in prices.toml)")
     source = door.add_mutually_exclusive_group()
-    source.add_argument("--quick", action="store_true", help="measure less: two minutes instead of seven")
+    source.add_argument("--quick", action="store_true", help="measure less: some three minutes instead of nine")
     source.add_argument(
         "--from", dest="kept", type=Path, metavar="FILE", help="predict from kept measurements instead of measuring"
     )
