@@ -199,7 +199,7 @@ class Person(FastHttpUser):
             self.token = answer.json()["data"]["token"]
             self.tags.clear()
         elif call.kind == "list" and answer.status_code != NOT_MODIFIED:
-            self.tasks_known.extend(task["id"] for task in reversed(answer.json()["data"]["tasks"]))
+            self.tasks_known = deque((task["id"] for task in answer.json()["data"]["tasks"][::-1]), KNOWN_TASKS)
 
 
 class Reader(Person):

@@ -11,7 +11,8 @@ import uvicorn
 from fastapi import FastAPI
 
 from service.app import build_parts, create_api, wrapped
-from service.kit import logs, wire
+from service.kit import garbage, logs, wire
+from service.kit.cancellation import give_up
 from service.settings import Settings
 
 _BACKLOG = 2048
@@ -28,6 +29,14 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._api = api
         self._drain_s = drain_s
+
+    async def main_loop(self) -> None:
+        tidying = asyncio.create_task(garbage.seldom())
+        try:
+            await super().main_loop()
+        finally:
+            give_up(tidying)
+            await asyncio.gather(tidying, return_exceptions=True)
 
     def handle_exit(self, sig: int, _: FrameType | None) -> None:
         if self._api.state.draining:  # the second signal does not wait
@@ -71,7 +80,7 @@ def serve(settings: Settings) -> None:
             raise PortTakenError(
                 f"{settings.metrics.host}:{settings.metrics.port}: {error.strerror} (TASKS_METRICS_PORT)"
             ) from error
-        # What exists now lives as long as the process; the collector need not look at it again.
+        # What exists now lives as long as the process.
         gc.collect()
         gc.freeze()
         _Server(config, api, settings.http.drain_s).run(sockets=[listener])

@@ -155,7 +155,3 @@ async def newest_of_owner(session: ReadSession, user_id: int) -> list[Task]:
         (user_id, MOST_OF_OWNER),
     )
     return [Task(*row) for row in rows]
-
-
-async def count_by_status(session: ReadSession) -> dict[str, int]:
-    return {row[0]: row[1] for row in await session.rows("SELECT status, count(*) FROM tasks GROUP BY status")}

@@ -63,19 +63,28 @@ async def page(session: ReadSession, *, limit: int, offset: int) -> tuple[int, l
     return rows[0][0], [(Account(*row[2:]), row[1]) for row in rows if row[2] is not None]
 
 
-async def counts(session: ReadSession, *, week: datetime, today: datetime) -> tuple[int, int, int]:
-    """All users, those registered since ``week``, and those who registered or touched a task since ``today``."""
+async def counts(session: ReadSession, *, week: datetime, today: datetime) -> tuple[int, int, int, dict[str, int]]:
+    """All users, those registered since ``week``, those who registered or touched a task since ``today``, and all tasks
+    by status; the tasks are read once.
+    """
     [row] = await session.rows(
         """
-        SELECT count(*), count(*) FILTER (WHERE created_at >= %s), (
+        SELECT all_users.total, all_users.new, (
             SELECT count(*) FROM (
-                SELECT id FROM users WHERE created_at >= %s UNION SELECT user_id FROM tasks WHERE updated_at >= %s
+                SELECT id FROM users WHERE created_at >= %s UNION SELECT unnest(all_tasks.touched_by)
             ) AS active
-        ) FROM users
+        ), pending, in_progress, completed
+        FROM (SELECT count(*) AS total, count(*) FILTER (WHERE created_at >= %s) AS new FROM users) AS all_users, (
+            SELECT count(*) FILTER (WHERE status = 'PENDING') AS pending,
+                count(*) FILTER (WHERE status = 'IN_PROGRESS') AS in_progress,
+                count(*) FILTER (WHERE status = 'COMPLETED') AS completed,
+                array_agg(user_id) FILTER (WHERE updated_at >= %s) AS touched_by
+            FROM tasks
+        ) AS all_tasks
         """,
-        (week, today, today),
+        (today, week, today),
     )
-    return row[0], row[1], row[2]
+    return row[0], row[1], row[2], dict(zip(("PENDING", "IN_PROGRESS", "COMPLETED"), row[3:], strict=True))
 
 
 async def preferences(session: ReadSession, user_id: int) -> Preferences | None:

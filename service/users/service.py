@@ -70,8 +70,9 @@ async def delete(session: WriteSession, revocations: Revocations, admin: Princip
 async def stats(session: ReadSession) -> UserStats:
     now = datetime.now(UTC)
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    users, registered, active = await repository.counts(session, week=now - timedelta(days=7), today=midnight)
-    by_status = await tasks.count_by_status(session)
+    users, registered, active, by_status = await repository.counts(
+        session, week=now - timedelta(days=7), today=midnight
+    )
     return UserStats(
         total_users=users,
         total_tasks=sum(by_status.values()),
