@@ -1,5 +1,6 @@
 """The course of a run: warm up, ramp, hold, judge, step to the knee, recover. Says how it goes while it goes."""
 
+import gc
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -141,6 +142,7 @@ class Conductor:
         core = usage(self.last, reading).core if self.last is not None else 0.0
         self.last = reading
         moments.append((now, self.crowd.users, core))
+        gc.freeze()  # a collection of all samples would take the generators' core for a tenth of a second
 
     def tell(self, name: str, now: float, start: float, until: float) -> None:
         recent, probed = self.crowd.window(now - LOOK_BACK_S, now), self.probe.window(now - LOOK_BACK_S, now)

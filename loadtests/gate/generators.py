@@ -4,7 +4,7 @@ import json
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +25,8 @@ class Generator:
     name: str
     process: "subprocess.Popen[str]"
     log: Path
-    samples: list[Sample] = field(default_factory=list)
+    by_second: dict[int, list[Sample]] = field(default_factory=dict)
+    answered: int = 0
     users: int = 0
     sent: int = 0
     lost: int = 0
@@ -44,12 +45,20 @@ class Generator:
         assert self.process.stdout is not None  # noqa: S101 (it was opened with one)
         for line in self.process.stdout:
             said: dict[str, Any] = json.loads(line)
-            self.samples += [tuple(sample) for sample in said["samples"]]
+            self.take(said["samples"])
             self.users = said.get("users", 0)
             self.sent, self.oldest, self.heard = said["sent"], said["oldest"], time.monotonic()
             if said.get("done"):
                 self.lost = said.get("lost", 0)
                 self.done.set()
+
+    def take(self, samples: Sequence[Sequence[Any]]) -> None:
+        for began, kind, latency_ms, right in samples:
+            second = self.by_second.get(int(began))
+            if second is None:
+                second = self.by_second[int(began)] = []
+            second.append((began, kind, latency_ms, right))
+        self.answered += len(samples)
 
     def check(self) -> None:
         """ServerError when it has ended before it was told to, or has fallen silent."""
@@ -63,12 +72,18 @@ class Generator:
         return self.heard > moment + 1 and (self.oldest is None or self.oldest > moment)
 
     def window(self, start: float, end: float) -> list[Sample]:
-        return [sample for sample in list(self.samples) if start <= sample[0] < end]
+        """Those that began in it. Only its seconds are looked at: this process shares the generators' core."""
+        seconds = (self.by_second.get(second, ()) for second in range(int(start), int(end) + 1))
+        return [sample for second in seconds for sample in list(second) if start <= sample[0] < end]
+
+    @property
+    def samples(self) -> list[Sample]:
+        return [sample for second in list(self.by_second.values()) for sample in list(second)]
 
     @property
     def unaccounted(self) -> int:
         """Of all requests, when it is done: those whose end nobody saw."""
-        return self.sent - len(self.samples) - self.lost
+        return self.sent - self.answered - self.lost
 
     def finish(self) -> None:
         """Ends it in an orderly way. ServerError when it does not."""
