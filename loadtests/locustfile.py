@@ -12,11 +12,13 @@ import time
 from argparse import ArgumentParser
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_urlsafe
 from typing import Any, ClassVar
 from uuid import uuid4
 
+from gevent import GreenletExit
 from locust import FastHttpUser, TaskSet, events, tag
 from locust.env import Environment
 from locust.exception import StopUser
@@ -112,6 +114,7 @@ class Person(FastHttpUser):
     network_timeout = connection_timeout = 30.0
     chance = random.Random()  # noqa: S311 (whose turn it is, no secret)
     sent: ClassVar[int] = 0
+    given_up: ClassVar[int] = 0
     under_way: ClassVar[dict["Person", float]] = {}  # since when, on the monotonic clock
     leaving: ClassVar[bool] = False  # nobody asks any more
 
@@ -162,26 +165,39 @@ class Person(FastHttpUser):
             headers["Authorization"] = f"Bearer {self.token}"
         if call.method == "GET" and path in self.tags:
             headers["If-None-Match"] = self.tags[path]
-        Person.sent += 1
-        self.under_way[self] = time.monotonic()
-        with self.client.request(
-            call.method,
-            path,
-            name=call.route,
-            headers=headers,
-            json=call.body,
-            catch_response=True,
-            context={"kind": call.kind},
-        ) as answer:
+        with (
+            self.counted(),
+            self.client.request(
+                call.method,
+                path,
+                name=call.route,
+                headers=headers,
+                json=call.body,
+                catch_response=True,
+                context={"kind": call.kind},
+            ) as answer,
+        ):
             right = answer.status_code in {call.status, NOT_MODIFIED}
             if not right:
                 answer.failure(f"{answer.status_code} instead of {call.status}")
-        del self.under_way[self]
         if not right:
             return
         if call.method == "GET" and answer.status_code == call.status:
             self.remember(path, answer.headers.get("etag"))
         self.learn(call, task, answer)
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """Locust kills whom it sends home, and some of them have just begun to ask: those requests are given up."""
+        Person.sent += 1
+        self.under_way[self] = time.monotonic()
+        try:
+            yield
+        except GreenletExit:
+            Person.given_up += 1
+            raise
+        finally:
+            del self.under_way[self]
 
     def remember(self, path: str, etag: str | None) -> None:
         if etag is not None:

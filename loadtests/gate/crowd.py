@@ -77,7 +77,7 @@ def main() -> None:
             gevent.sleep(0.05)
     runner.stop()
     ticking.kill()
-    told.line(runner, done=True)
+    told.line(runner, done=True, lost=Person.given_up)
 
 
 if __name__ == "__main__":

@@ -57,6 +57,17 @@ def test_everything_that_is_sent_is_answered_and_told(both: tuple[Generator, Gen
     assert all(now - 120 < began <= now for began, *_ in (*crowd.samples, *probe.samples))
 
 
+def test_who_is_sent_home_leaves_nothing_unaccounted(both: tuple[Generator, Generator]) -> None:
+    crowd, _ = both
+    for users in (200, 20, 200, 20):
+        crowd.say({"users": users, "rate": 10_000})
+        seen = crowd.answered
+        wait_until(lambda seen=seen: crowd.answered > seen + 100, "answers")  # type: ignore[misc]  # bound on purpose
+    crowd.finish()
+    assert crowd.unaccounted == 0
+    assert crowd.lost < 100
+
+
 def test_a_window_holds_what_began_within_it(both: tuple[Generator, Generator]) -> None:
     _, probe = both
     wait_until(lambda: probe.answered > 40, "answers")
