@@ -73,7 +73,7 @@ def main() -> None:
     # Locust kills those that wait, and some of them have just begun to ask: nobody begins, then all are sent home.
     Person.leaving = True
     with gevent.Timeout(DRAIN_SECONDS, exception=False):
-        while told.finished < Person.sent:
+        while told.finished + Person.given_up < Person.sent:
             gevent.sleep(0.05)
     runner.stop()
     ticking.kill()
