@@ -20,7 +20,7 @@ from loadtests.gate.evidence import Sample
 from loadtests.gate.generators import generator
 from loadtests.gate.machine import Cores
 from loadtests.gate.result import kinds
-from loadtests.gate.run import PROBE_RATE_PER_S, Options, prepare, run, size_of
+from loadtests.gate.run import PROBE_RATES_PER_S, Options, prepare, run, size_of
 from loadtests.gate.scrape import ScrapeError
 from loadtests.gate.seed import SeedError
 from loadtests.gate.target import target
@@ -76,7 +76,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     probes.add_argument("--people", type=Path, required=True, help="file with tokens, by `seed`")
     probes.add_argument("--seconds", type=within(1, 3_600, float), default=30.0, help="how long (default: 30)")
     probes.add_argument(
-        "--rate", type=within(1, 1_000, float), default=PROBE_RATE_PER_S, help="requests/s (default: 40)"
+        "--rate", type=within(1, 1_000, float), default=PROBE_RATES_PER_S[-1], help="requests/s (default: 40)"
     )
     probes.add_argument("--seed", type=within(0, 2**31), default=1, help="of arrivals and requests (default: 1)")
 

@@ -18,7 +18,8 @@ from loadtests.gate.target import Target, target
 from loadtests.rig import Say
 from roadmap.phases import Phase
 
-PROBE_RATE_PER_S = 40.0
+PROBE_RATES_PER_S = (20.0, 40.0)  # the lower for a load that the higher would nearly double
+BUSY_PER_S = 200.0
 SPARE_PEOPLE = 1_000  # of the prober
 USERS_PER_S = 100.0  # by which the crowd grows: each comes with a connection of its own
 SETTLE_S = 20.0
@@ -44,9 +45,13 @@ def size_of(phase: Phase, options: Options) -> seed.Size:
     return seed.Size(rows, users * PROBE_PEOPLE_SHARE + SPARE_PEOPLE, options.seed)
 
 
+def probe_rate(asked: Asked) -> float:
+    return PROBE_RATES_PER_S[asked.users / asked.think_s >= BUSY_PER_S]
+
+
 def schedule_of(asked: Asked, options: Options) -> Schedule:
     # A tenth more than is due on average.
-    hold_s = options.hold_s or max(60.0, math.ceil(asked.min_samples * 1.1 / PROBE_RATE_PER_S / 5) * 5)
+    hold_s = options.hold_s or max(60.0, math.ceil(asked.min_samples * 1.1 / probe_rate(asked) / 5) * 5)
     return Schedule(ramp_s=max(5.0, asked.users / USERS_PER_S), settle_s=SETTLE_S, hold_s=hold_s, steps=options.steps)
 
 
@@ -88,7 +93,7 @@ def bar(say: Say, title: str) -> Callable[[int, int], None]:
 
 def measure(asked: Asked, schedule: Schedule, there: Target, people: Path, folder: Path, say: Say) -> Course:
     cores = Cores.of_this_machine()
-    generators = generating(asked, there.host, there.port, PROBE_RATE_PER_S, people, folder, cores)
+    generators = generating(asked, there.host, there.port, probe_rate(asked), people, folder, cores)
     with pinned(cores), apart([*there.pids.values()], cores), generators as (crowd, probe):
         pids = {**there.pids, "crowd": crowd.process.pid, "probe": probe.process.pid, "gate": os.getpid()}
         conductor = Conductor(

@@ -1,10 +1,12 @@
 """Decisions on users: who may be deleted, what the dashboard counts, which preferences hold."""
 
+import math
+import time
 from datetime import UTC, datetime, timedelta
 
 from service.kit.db import ReadSession, UserId, WriteSession
 from service.kit.paging import PageQuery, total_pages
-from service.kit.problems import NotSignedIn
+from service.kit.problems import NotSignedIn, Unavailable
 from service.kit.revocations import Revocations
 from service.kit.tokens import Principal
 from service.tasks import api as tasks
@@ -67,7 +69,30 @@ async def delete(session: WriteSession, revocations: Revocations, admin: Princip
     session.touched |= {UserId(user_id), admin.user_id}  # the administrator's numbers change too
 
 
+class _Dear:
+    """The last time that the counts took so long that the database gave up: then it is left alone for a while, since
+    every try takes a core from those who read their tasks.
+    """
+
+    LONG_S = 1.0
+    PAUSE_S = 60.0
+    until = -math.inf
+
+
 async def stats(session: ReadSession) -> UserStats:
+    """Raises :class:`Unavailable` too while a table that is too large to count has its rest."""
+    begun = time.monotonic()
+    if begun < _Dear.until:
+        raise Unavailable
+    try:
+        return await _stats(session)
+    except Unavailable:
+        if time.monotonic() - begun >= _Dear.LONG_S:
+            _Dear.until = time.monotonic() + _Dear.PAUSE_S
+        raise
+
+
+async def _stats(session: ReadSession) -> UserStats:
     now = datetime.now(UTC)
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     users, registered, active, by_status = await repository.counts(
