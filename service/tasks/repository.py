@@ -30,13 +30,28 @@ async def page(
     """The total and one page; of one moment, since in one statement."""
     where, values = _filters(user_id, status, q)
     column, direction = _ORDERS[sort]
+    if q:
+        # A text is looked for in all tasks of the user, wherever they lie: once, for the count and the page together.
+        query = f"""
+            WITH found AS MATERIALIZED (SELECT id, {column} AS place FROM tasks WHERE {where})
+            SELECT counted.total, t.* FROM (SELECT count(*) AS total FROM found) AS counted
+            LEFT JOIN LATERAL (
+                SELECT {_COLUMNS} FROM tasks WHERE id IN (
+                    SELECT id FROM found ORDER BY place {direction}, id {direction} LIMIT %s OFFSET %s
+                ) ORDER BY {column} {direction}, id {direction}
+            ) AS t ON true
+        """
+        return _counted(await session.rows(query, (*values, limit, offset)))
     query = f"""
         SELECT counted.total, t.* FROM (SELECT count(*) AS total FROM tasks WHERE {where}) AS counted
         LEFT JOIN LATERAL (
             SELECT {_COLUMNS} FROM tasks WHERE {where} ORDER BY {column} {direction}, id {direction} LIMIT %s OFFSET %s
         ) AS t ON true
     """
-    rows = await session.rows(query, (*values, *values, limit, offset))
+    return _counted(await session.rows(query, (*values, *values, limit, offset)))
+
+
+def _counted(rows: Sequence[Row]) -> tuple[int, list[Task]]:
     return rows[0][0], [Task(*row[1:]) for row in rows if row[1] is not None]
 
 
@@ -138,14 +153,16 @@ async def delete(session: WriteSession, task_id: int) -> None:
 
 async def stats(session: ReadSession, user_id: UserId, *, week: datetime) -> tuple[dict[str, int], int]:
     """Tasks by status, and how many of the completed ones were last changed since ``week``."""
+    # The first is answered from an index alone; only completed tasks have to be looked at for their last change.
     rows = await session.rows(
         """
-        SELECT status, count(*), count(*) FILTER (WHERE status = 'COMPLETED' AND updated_at >= %s)
-        FROM tasks WHERE user_id = %s GROUP BY status
+        SELECT status, count(*), (
+            SELECT count(*) FROM tasks WHERE user_id = %s AND status = 'COMPLETED' AND updated_at >= %s
+        ) FROM tasks WHERE user_id = %s GROUP BY status
         """,
-        (week, user_id),
+        (user_id, week, user_id),
     )
-    return {row[0]: row[1] for row in rows}, sum(row[2] for row in rows)
+    return {row[0]: row[1] for row in rows}, rows[0][2] if rows else 0
 
 
 async def newest_of_owner(session: ReadSession, user_id: int) -> list[Task]:
