@@ -5,12 +5,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from loadtests.doors import Say
 from loadtests.gate.evidence import Asked, Held, Sample
 from loadtests.gate.generators import Generator
 from loadtests.gate.judge import Judgement, Verdict, judge, p95_of
 from loadtests.gate.machine import Cores, Reading, Usage, read, usage
 from loadtests.gate.scrape import Samples, deltas
-from loadtests.rig import Say
 
 GROWTH = 1.25
 HOLDS = 3
@@ -64,20 +64,16 @@ class Course:
     crowd: Sequence[Sample] = ()
     probe: Sequence[Sample] = ()
 
-    def stage(self, name: str) -> Stage | None:
-        return next((stage for stage in self.stages if stage.name == name), None)
-
     @property
     def knee(self) -> str:
-        """What the steps found, as a sentence; empty without steps."""
-        steps = [stage for stage in self.stages if stage.name.startswith("step")]
-        if not steps:
-            return ""
-        last = steps[-1]
-        good = [stage.users for stage in self.stages if stage.name == "hold" or (stage in steps and not stage.knee)]
-        if last.knee:
-            return f"up to {good[-1]:,} users; at {last.users:,} {last.knee}"
-        return f"not reached at {last.users:,} users"
+        """What the hold and the steps found, as a sentence; empty when there were no steps and the hold was borne."""
+        loads = [stage for stage in self.stages if stage.name == "hold" or stage.name.startswith("step")]
+        borne = [stage for stage in loads if not stage.knee]
+        for stage in loads:
+            if stage.knee:
+                where = f"up to {borne[-1].users:,} users" if borne else f"below {stage.users:,} users"
+                return f"{where}; at {stage.users:,} {stage.knee}"
+        return f"not reached at {loads[-1].users:,} users" if len(loads) > 1 else ""
 
 
 class Conductor:
@@ -110,8 +106,8 @@ class Conductor:
         self.stage("warm-up", asked.users, schedule.settle_s)
         self.hold()
         judgement = self.course.judgement
-        # A rig that is unfit at the load that was asked for is no fitter above it.
-        if judgement is not None and judgement.verdict != Verdict.INVALID:
+        # A rig that is unfit at the load that was asked for is no fitter above it, nor does a server that has no more.
+        if judgement is not None and judgement.verdict != Verdict.INVALID and not self.course.stages[-1].knee:
             self.step_up()
         self.crowd.finish()
         self.probe.finish()
@@ -189,7 +185,7 @@ class Conductor:
             self.say(f"hold      {held.seconds:.0f} s: {judgement.verdict}")
             self.course.held, self.course.judgement = held, judgement
             if judgement.verdict != Verdict.INCONCLUSIVE or holds == HOLDS:
-                self.course.stages.append(stage)
+                self.course.stages.append(replace(stage, knee=knee(self.asked, stage)))
                 return
 
     def held(self, start: float, before: Reading, scraped: Samples | None) -> tuple[Stage, Held]:
