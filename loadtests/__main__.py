@@ -8,7 +8,7 @@ import json
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import FrameType
 from typing import Any
 
@@ -18,34 +18,14 @@ from loadtests.bench import Options, run
 from loadtests.budgets import door as budgets
 from loadtests.capacity import door as predict
 from loadtests.cases import CASES
+from loadtests.doors import EXIT_INVALID_RIG, Say, between
 from loadtests.gate import door as gate
 from loadtests.report import to_json, to_text
 from loadtests.reports import door as report
 from loadtests.servers import ServerError
 
-EXIT_INVALID_RIG = 3
 EXIT_INTERRUPTED = 130
 DEFAULTS = Options()
-
-
-def whole(least: int, most: int) -> Callable[[str], int]:
-    """An argparse type: a whole number from least to most."""
-
-    def parse(text: str) -> int:
-        value = int(text)
-        if not least <= value <= most:
-            raise argparse.ArgumentTypeError(f"{value} is not within {least}..{most}")
-        return value
-
-    return parse
-
-
-def duration(text: str) -> float:
-    value = float(text)
-    least, most = 0.1, 600.0
-    if not least <= value <= most:
-        raise argparse.ArgumentTypeError(f"{value:g} is not within {least:g}..{most:g}")
-    return value
 
 
 def add_bench(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -57,13 +37,13 @@ def add_bench(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     door.set_defaults(handle=bench, parser=door)
-    door.add_argument("--rounds", type=whole(1, 1_000), default=DEFAULTS.rounds, help="of each server")
-    door.add_argument("--seconds", type=duration, default=DEFAULTS.seconds, help="length of a round")
-    door.add_argument("--rows", type=whole(1, 20_000_000), default=DEFAULTS.rows, help="tasks in the database")
-    door.add_argument("--owners", type=whole(1, 1_000_000), default=DEFAULTS.owners, help="users who own them")
-    door.add_argument("--connections", type=whole(1, 1_024), default=DEFAULTS.connections, help="of the generator")
-    door.add_argument("--pool", type=whole(1, 64), default=DEFAULTS.pool, help="database connections of a server")
-    door.add_argument("--seed", type=whole(0, 2**31), default=DEFAULTS.seed, help="of request order and bootstrap")
+    door.add_argument("--rounds", type=between(1, 1_000), default=DEFAULTS.rounds, help="of each server")
+    door.add_argument("--seconds", type=between(0.1, 600, float), default=DEFAULTS.seconds, help="length of a round")
+    door.add_argument("--rows", type=between(1, 20_000_000), default=DEFAULTS.rows, help="tasks in the database")
+    door.add_argument("--owners", type=between(1, 1_000_000), default=DEFAULTS.owners, help="users who own them")
+    door.add_argument("--connections", type=between(1, 1_024), default=DEFAULTS.connections, help="of the generator")
+    door.add_argument("--pool", type=between(1, 64), default=DEFAULTS.pool, help="database connections of a server")
+    door.add_argument("--seed", type=between(0, 2**31), default=DEFAULTS.seed, help="of request order and bootstrap")
     door.add_argument("--cases", nargs="+", choices=[*CASES], default=[*DEFAULTS.cases], help="what to measure")
     door.add_argument(
         "--instructions",
@@ -94,7 +74,7 @@ def stop(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def bench(door: argparse.ArgumentParser, given: Mapping[str, Any], _typed: str, say: Callable[[str], None]) -> int:
+def bench(door: argparse.ArgumentParser, given: Mapping[str, Any], _typed: str, say: Say) -> int:
     if given["owners"] > given["rows"]:
         door.error("every owner needs a task: --owners must not exceed --rows")
     options = Options(**{name: value for name, value in given.items() if name not in {"command", "json"}})

@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from loadtests.cases import CASES, COMPARISONS, INSTRUCTIONS, PEERS, Case, Comparison
+from loadtests.doors import Say
 from loadtests.driver import DRAIN_SECONDS, Plan, Report
 from loadtests.instructions import count, valgrind
-from loadtests.rig import Rig, Say, differences, rig
+from loadtests.rig import Rig, differences, rig
 from loadtests.servers import (
     HOST,
     Server,

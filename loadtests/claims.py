@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.local.errors import PlatformError
+from loadtests.doors import EXIT_INVALID_RIG, Say, between, check_out
 from loadtests.experiments import cache, database_load, indexes, protection
 from loadtests.experiments.outcome import Outcome
 from loadtests.experiments.report import Result, to_document, to_json
@@ -22,10 +23,8 @@ from loadtests.reports.write import write
 from loadtests.servers import ServerError
 from roadmap.claims import Claim, load_claims
 
-EXIT_INVALID_RIG = 3
 LEAST_ROWS, MOST_ROWS = 1_000, 20_000_000
 
-Say = Callable[[str], None]
 Experiment = Callable[[Claim, Size, Say], Outcome]
 EXPERIMENTS: Mapping[str, Experiment] = {
     "indexes": indexes.run,
@@ -33,13 +32,6 @@ EXPERIMENTS: Mapping[str, Experiment] = {
     "database_load": database_load.run,
     "protection": protection.run,
 }
-
-
-def rows(text: str) -> int:
-    value = int(text)
-    if not LEAST_ROWS <= value <= MOST_ROWS:
-        raise argparse.ArgumentTypeError(f"{value} is not within {LEAST_ROWS}..{MOST_ROWS}")
-    return value
 
 
 def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -55,7 +47,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     door.add_argument(
         "--quick", action="store_true", help="smaller sizes, for a look: some two minutes instead of eight"
     )
-    door.add_argument("--rows", type=rows, help="the largest task table")
+    door.add_argument("--rows", type=between(LEAST_ROWS, MOST_ROWS), help="the largest task table")
     door.add_argument("--json", action="store_true", help="print one JSON object with every figure")
     door.add_argument(
         "--out", type=Path, metavar="DIR", help="write the report there, as JSON, HTML, Markdown and JUnit"
@@ -74,11 +66,7 @@ def choose(door: argparse.ArgumentParser, given: Mapping[str, Any]) -> Sequence[
     if unknown := [name for name in wanted if name not in [claim.id for claim in claims]]:
         names = ", ".join(claim.id for claim in claims)
         door.error(f"phase {given['phase']} has no claim {', '.join(unknown)}; it has {names}")
-    if given["out"] is not None:
-        try:
-            given["out"].mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            door.error(f"--out {given['out']}: {error.strerror}")
+    check_out(door, given["out"])
     return [claim for claim in claims if claim.id in wanted]
 
 

@@ -13,13 +13,13 @@ from loadtests.cache import valkey
 from loadtests.cases import CASES, PEERS, Case, Peer
 from loadtests.cluster import postgres
 from loadtests.collector import collector
+from loadtests.doors import Say
 from loadtests.servers import HOST, Server, ServerError, answers, free_port, launched, python_module, run_command
 from loadtests.world import Owner, make_keys, read_owners, seed
 
 SAMPLE_OWNERS = 10
 _SETTINGS = ("TASKS_", "PEER_", "OTEL_")
 
-Say = Callable[[str], None]
 Migrate = Callable[[str], None]
 
 

@@ -16,12 +16,12 @@ from loadtests.budgets.budgets import Budgets, BudgetsError, load_budgets
 from loadtests.budgets.measure import interpreter, measure
 from loadtests.budgets.subjects import FIGURES, SUBJECTS
 from loadtests.budgets.verdict import TOLERANCE, Line, Verdict, judge
-from loadtests.experiments.stage import Say
+from loadtests.doors import EXIT_INVALID_RIG, EXIT_USAGE, Say
 from loadtests.reports.cells import aligned, numeric
 from loadtests.servers import ServerError
 
 COMMAND = "budgets"
-EXIT_USAGE, EXIT_INVALID_RIG, EXIT_OVER_BUDGET = 2, 3, 5
+EXIT_OVER_BUDGET = 5
 
 
 def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

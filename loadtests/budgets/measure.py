@@ -25,8 +25,9 @@ import psycopg
 from loadtests.budgets.counts import Counter, a_request, difference
 from loadtests.budgets.subjects import INSTRUCTIONS, SUBJECTS, Subject
 from loadtests.cases import CASES, PRODUCT, Peer
+from loadtests.doors import Say
 from loadtests.driver import HEAD_END, read_head
-from loadtests.experiments.stage import Say, Stage, migrate, ready, stage
+from loadtests.experiments.stage import Stage, migrate, ready, stage
 from loadtests.instructions import count, valgrind
 from loadtests.mix import Ask, Person, ask, read_people
 from loadtests.paced import Request

@@ -8,7 +8,8 @@ from loadtests.capacity.model import Prediction
 from loadtests.capacity.quiet import CALM
 from loadtests.capacity.simulate import Fleet, exponential, percentiles, simulate
 from loadtests.capacity.validate import MOST_OFF_P50, MOST_OFF_P95, Validation
-from loadtests.capacity.words import named, number, off, ranged
+from loadtests.capacity.words import named, off, ranged
+from loadtests.reports.cells import number
 from loadtests.reports.document import Check, Outcome
 from loadtests.stats import Interval
 

@@ -2,10 +2,9 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager
 
-from loadtests.servers import process_tree
+from loadtests.gate.machine import pinned
 
 
 @contextmanager
@@ -16,22 +15,9 @@ def apart() -> Iterator[int | None]:
     Without it the generator and the database take turns with the server on its core, and a server at 80 % of a core
     waits as if it were at more.
     """
-    before = os.sched_getaffinity(0)
-    first, *others = sorted(before)
+    first, *others = sorted(os.sched_getaffinity(0))
     if not others:
         yield None
         return
-    os.sched_setaffinity(0, others)
-    try:
+    with pinned(frozenset(others)):
         yield first
-    finally:
-        os.sched_setaffinity(0, before)
-
-
-def pin(pid: int, core: int) -> None:
-    """Every thread of the process and of its children; threads that start later inherit it."""
-    for process in process_tree(pid):
-        with suppress(OSError):
-            for thread in Path(f"/proc/{process}/task").iterdir():
-                with suppress(OSError):  # it ended meanwhile
-                    os.sched_setaffinity(int(thread.name), {core})

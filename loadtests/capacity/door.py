@@ -9,7 +9,7 @@ Exit codes: 0 predicted, validated or not; 2 usage; 3 the rig was unfit, or its 
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from loadtests.capacity.prices import load_prices
 from loadtests.capacity.show import document
 from loadtests.capacity.size import FULL, QUICK
 from loadtests.capacity.validate import validate
+from loadtests.doors import EXIT_INVALID_RIG, Say, check_out
 from loadtests.reports.document import utc_now
 from loadtests.reports.facts import facts
 from loadtests.reports.text import to_text
@@ -30,11 +31,8 @@ from loadtests.reports.write import result, write
 from loadtests.servers import ServerError
 from roadmap.phases import Phase, load
 
-EXIT_INVALID_RIG = 3
 KEPT = Path(".loadtests")
 MEASUREMENTS = "capacity.json"
-
-Say = Callable[[str], None]
 
 
 def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -77,6 +75,7 @@ def choose(door: argparse.ArgumentParser, given: Mapping[str, Any]) -> Asked:
         door.error(f"there is no phase {name}; predicted are {', '.join(predicted)}")
     if name not in predicted:
         door.error(f"phase {name} is measured at full size, not predicted: python -m loadtests run --phase {name}")
+    check_out(door, given["out"])
     try:
         kept = None if given["kept"] is None else Measured.read(given["kept"])
     except MeasuredError as error:

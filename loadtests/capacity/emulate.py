@@ -18,8 +18,8 @@ from loadtests.capacity.quiet import seen_during
 from loadtests.capacity.simulate import Routing
 from loadtests.capacity.size import EMULATED_LOAD, HELD_OUT, Size
 from loadtests.cases import Peer
+from loadtests.doors import Say
 from loadtests.driver import Report
-from loadtests.experiments.stage import Say
 from loadtests.paced import Pace, Request
 from loadtests.peers.emulated import HELD
 from loadtests.rig import start

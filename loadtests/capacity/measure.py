@@ -16,15 +16,17 @@ from random import Random
 
 import psycopg
 
-from loadtests.capacity.cores import apart, pin
+from loadtests.capacity.cores import apart
 from loadtests.capacity.emulate import measure_emulated, told, unanswered
 from loadtests.capacity.measured import Measured, Setup, Step, Work
 from loadtests.capacity.quiet import CALM, await_calm, seen_during
 from loadtests.capacity.simulate import Routing
 from loadtests.capacity.size import Size
 from loadtests.cases import PRODUCT
+from loadtests.doors import Say
 from loadtests.driver import Report
-from loadtests.experiments.stage import Say, Served, Stage, load, migrate, ready, stage
+from loadtests.experiments.stage import Served, Stage, load, migrate, ready, stage
+from loadtests.gate.machine import place
 from loadtests.mix import READS, WRITES, Person, asks, read_people, zipf
 from loadtests.paced import Pace
 from loadtests.servers import HOST, cpu_between, cpu_by_process
@@ -158,7 +160,7 @@ def measure_product(size: Size, core: int | None, say: Say) -> Product:
         served = running.serve(PRODUCT, "product", url, settings_of(size))
         ready([served])
         if core is not None:
-            pin(served.server.pid, core)
+            place(served.server.pid, frozenset({core}))
         rig = Rig(running, served, read_people(url, running.keys), size)
         rates = find_rates(rig, min(2.0, size.seconds), say)
         for number in range(1, size.rounds + 1):

@@ -10,7 +10,8 @@ from loadtests.capacity.prices import Prices
 from loadtests.capacity.simulate import Fleet, Routing
 from loadtests.capacity.tables import beside, costs, needs, price_list
 from loadtests.capacity.validate import Comparison, Validation
-from loadtests.capacity.words import described, named, number, ranged
+from loadtests.capacity.words import described, named, ranged
+from loadtests.reports.cells import number
 from loadtests.reports.document import Chart, Document, Mark, Series
 
 POINTS = 7  # of a predicted curve, each simulated

@@ -7,7 +7,8 @@ from loadtests.capacity.measured import Measured
 from loadtests.capacity.model import Plan, Prediction
 from loadtests.capacity.prices import Prices
 from loadtests.capacity.validate import Validation
-from loadtests.capacity.words import named, number, off, ranged
+from loadtests.capacity.words import named, off, ranged
+from loadtests.reports.cells import number
 from loadtests.reports.document import Table
 
 

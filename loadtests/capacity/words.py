@@ -2,14 +2,8 @@
 
 from loadtests.capacity.simulate import Routing
 from loadtests.capacity.validate import Comparison
+from loadtests.reports.cells import number
 from loadtests.stats import Interval
-
-EXACT = 100
-
-
-def number(value: float) -> str:
-    """Three digits, and all of those before the point."""
-    return f"{value:,.0f}" if abs(value) >= EXACT else f"{value:.3g}"
 
 
 def ranged(value: Interval, form: str = "") -> tuple[str, str]:

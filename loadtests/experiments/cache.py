@@ -9,13 +9,14 @@ from collections.abc import Callable, Mapping
 from random import Random
 
 from loadtests.cases import CASES, PRODUCT, UNCACHED
+from loadtests.doors import Say
 from loadtests.driver import Plan, Report
 from loadtests.experiments.outcome import Figure, Outcome
-from loadtests.experiments.report import number
 from loadtests.experiments.size import TASKS_PER_OWNER, Size
-from loadtests.experiments.stage import Say, Served, faults, load, migrate, ready, stage
+from loadtests.experiments.stage import Served, faults, load, migrate, ready, stage
 from loadtests.mix import Person, read_people
 from loadtests.paced import Pace, Request
+from loadtests.reports.cells import number
 from loadtests.servers import HOST
 from loadtests.stats import abba_order, median_interval, paired_ratio
 from loadtests.world import Owner, seed

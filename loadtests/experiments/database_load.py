@@ -13,10 +13,11 @@ from random import Random
 import psycopg
 
 from loadtests.cases import PRODUCT, UNCACHED, Peer
+from loadtests.doors import Say
 from loadtests.driver import Report
 from loadtests.experiments.outcome import Figure, Outcome
 from loadtests.experiments.size import TASKS_PER_OWNER, Size
-from loadtests.experiments.stage import Say, Served, Stage, faults, load, metric, migrate, ready, stage
+from loadtests.experiments.stage import Served, Stage, faults, load, metric, migrate, ready, stage
 from loadtests.mix import READS, WRITES, Ask, Person, alike, asks, read_people, zipf
 from loadtests.paced import Pace
 from loadtests.servers import HOST, cpu_between, cpu_by_process

@@ -18,11 +18,12 @@ from statistics import median
 import psycopg
 
 from loadtests.cluster import postgres
+from loadtests.doors import Say
 from loadtests.experiments.outcome import Figure, Outcome
 from loadtests.experiments.queries import INDEXES, SCHEMAS, Index, Query, Values
-from loadtests.experiments.report import number
 from loadtests.experiments.size import TASKS_PER_OWNER, Size
-from loadtests.experiments.stage import Say, migrate
+from loadtests.experiments.stage import migrate
+from loadtests.reports.cells import number
 from loadtests.stats import Interval, abba_order, paired_ratio
 from loadtests.world import seed
 from roadmap.claims import Claim

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from random import Random
 
 from loadtests.cases import PRODUCT, Case
+from loadtests.doors import Say
 from loadtests.driver import Plan, Report
 from loadtests.experiments.outcome import Figure, Outcome
 from loadtests.experiments.size import TASKS_PER_OWNER, Size
-from loadtests.experiments.stage import Say, Served, faults, load, migrate, ready, stage
+from loadtests.experiments.stage import Served, faults, load, migrate, ready, stage
 from loadtests.mix import READS, Person, alike, asks, read_people
 from loadtests.paced import Pace, Request
 from loadtests.personas import TASKS

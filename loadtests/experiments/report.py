@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from loadtests.experiments.outcome import Figure, Judgement, Outcome, Standing, Verdict, judge, standing
 from loadtests.experiments.size import Size
 from loadtests.reports import document as report
+from loadtests.reports.cells import number
 from loadtests.reports.document import Chart, Check, Document, Mark, Series, Table
 from loadtests.stats import Interval
 from roadmap.claims import Claim, Expectation
@@ -26,11 +27,6 @@ class Result:
     @property
     def verdict(self) -> str:
         return self.judgement.verdict.value if self.judgement else "INVALID RIG"
-
-
-def number(value: float) -> str:
-    """Three digits, and all of those before the point."""
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"  # noqa: PLR2004
 
 
 def ranged(value: Interval) -> str:

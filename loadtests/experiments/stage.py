@@ -3,7 +3,7 @@
 import http.client
 import json
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +18,6 @@ from loadtests.rig import environment_of, start
 from loadtests.servers import HOST, Server, ServerError, free_port, python_module, run_command
 from loadtests.world import Keys, make_keys
 
-Say = Callable[[str], None]
 POOL = 8
 # A busier generator adds its own waiting to what it measures.
 GENERATOR_LIMIT = 0.6

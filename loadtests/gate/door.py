@@ -15,6 +15,7 @@ from typing import Any
 
 from infra.local.errors import PlatformError
 from infra.local.plan import HIGHEST_BASE, LOWEST_BASE
+from loadtests.doors import EXIT_INVALID_RIG, EXIT_USAGE, Say, between, check_out
 from loadtests.gate import result, selftest
 from loadtests.gate.evidence import Sample
 from loadtests.gate.generators import generator
@@ -28,26 +29,20 @@ from loadtests.reports.document import Outcome
 from loadtests.reports.facts import facts, fingerprint
 from loadtests.reports.text import section, to_text
 from loadtests.reports.write import parts, write
-from loadtests.rig import Say
 from loadtests.servers import HOST, ServerError
 from roadmap.phases import load
 
 DATA = Path(".loadtests")
 PORT = 5200
-EXIT_INVALID, EXIT_REGRESSION = 3, 5
+EXIT_REGRESSION = 5
 UNFIT = (ServerError, SeedError, ScrapeError, PlatformError)
 
 
-def within(least: float, most: float, kind: Callable[[str], float] = int) -> Callable[[str], Any]:
-    """An argparse type: a number from least to most."""
-
-    def parse(text: str) -> float:
-        value = kind(text)
-        if not least <= value <= most:
-            raise argparse.ArgumentTypeError(f"{text} is not within {least:g}..{most:g}")
-        return value
-
-    return parse
+def made_by_seed(text: str) -> Path:
+    """An argparse type: the file of people."""
+    if not (path := Path(text)).is_file():
+        raise argparse.ArgumentTypeError(f"{text} is not there: `python -m loadtests seed` makes it and says where")
+    return path
 
 
 def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -55,10 +50,10 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     runs = door(commands, "run", "judge a phase on this machine: PASS, FAIL, INVALID or INCONCLUSIVE, with the reasons")
     common(runs, gated)
     runs.add_argument(
-        "--hold", type=within(5, 3_600, float), metavar="S", help="length of the hold (default: the phase's samples)"
+        "--hold", type=between(5, 3_600, float), metavar="S", help="length of the hold (default: the phase's samples)"
     )
     runs.add_argument(
-        "--steps", type=within(0, 20), default=4, help="at most, each 25 %% above the one before (default: 4)"
+        "--steps", type=between(0, 20), default=4, help="at most, each 25 %% above the one before (default: 4)"
     )
     runs.add_argument(
         "--baseline", type=Path, metavar="RESULT.json", help="an earlier run that this must not be slower than"
@@ -72,13 +67,13 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     probes = door(
         commands, "probe", "ask at random moments, whatever is under way, and count from the moment that was due"
     )
-    probes.add_argument("--port", type=within(1, 65_535), required=True, help="of the API, on 127.0.0.1")
-    probes.add_argument("--people", type=Path, required=True, help="file with tokens, by `seed`")
-    probes.add_argument("--seconds", type=within(1, 3_600, float), default=30.0, help="how long (default: 30)")
+    probes.add_argument("--port", type=between(1, 65_535), required=True, help="of the API, on 127.0.0.1")
+    probes.add_argument("--people", type=made_by_seed, required=True, help="file with tokens, by `seed`")
+    probes.add_argument("--seconds", type=between(1, 3_600, float), default=30.0, help="how long (default: 30)")
     probes.add_argument(
-        "--rate", type=within(1, 1_000, float), default=PROBE_RATES_PER_S[-1], help="requests/s (default: 40)"
+        "--rate", type=between(1, 1_000, float), default=PROBE_RATES_PER_S[-1], help="requests/s (default: 40)"
     )
-    probes.add_argument("--seed", type=within(0, 2**31), default=1, help="of arrivals and requests (default: 1)")
+    probes.add_argument("--seed", type=between(0, 2**31), default=1, help="of arrivals and requests (default: 1)")
 
     door(commands, "selftest", "meet bad servers and bad rigs, and see whether the gate says so")
 
@@ -98,15 +93,15 @@ def common(parser: argparse.ArgumentParser, phases: list[str]) -> None:
     parser.add_argument(
         "--phase", required=True, choices=phases, help="those that run on one machine; others: `predict`"
     )
-    parser.add_argument("--rows", type=within(1_000, 200_000_000), help="tasks in the database (default: the phase's)")
-    parser.add_argument("--users", type=within(10, 100_000), help="people at the same time (default: the phase's)")
+    parser.add_argument("--rows", type=between(1_000, 200_000_000), help="tasks in the database (default: the phase's)")
+    parser.add_argument("--users", type=between(10, 100_000), help="people at the same time (default: the phase's)")
     parser.add_argument(
         "--data", type=Path, metavar="DIR", help="data folder of the platform (default: .loadtests/PHASE)"
     )
     parser.add_argument(
-        "--port", type=within(LOWEST_BASE, HIGHEST_BASE), default=PORT, help=f"its base port (default: {PORT})"
+        "--port", type=between(LOWEST_BASE, HIGHEST_BASE), default=PORT, help=f"its base port (default: {PORT})"
     )
-    parser.add_argument("--seed", type=within(0, 2**31), default=1, help="of data and load (default: 1)")
+    parser.add_argument("--seed", type=between(0, 2**31), default=1, help="of data and load (default: 1)")
 
 
 def options(given: Mapping[str, Any]) -> Options:
@@ -121,12 +116,13 @@ def options(given: Mapping[str, Any]) -> Options:
     )
 
 
-def handle(_door: argparse.ArgumentParser, given: Mapping[str, Any], typed: str, say: Say) -> int:
+def handle(door: argparse.ArgumentParser, given: Mapping[str, Any], typed: str, say: Say) -> int:
+    check_out(door, given.get("out"))
     try:
         return HANDLERS[given["command"]](given, typed, say)
     except UNFIT as error:
         say(f"INVALID RIG: {error}")
-        return EXIT_INVALID
+        return EXIT_INVALID_RIG
 
 
 def judged(given: Mapping[str, Any], typed: str, say: Say) -> int:
@@ -135,8 +131,8 @@ def judged(given: Mapping[str, Any], typed: str, say: Say) -> int:
         baseline = parts(given["baseline"])[1] if given["baseline"] else None
     except ValueError as error:
         say(str(error))
-        return 2
-    course, _ = run(phase, chosen, say)
+        return EXIT_USAGE
+    course = run(phase, chosen, say)
     size = size_of(phase, chosen)
     data = result.data(course, size, fingerprint())
     regression = [] if baseline is None else result.against(baseline, data)
@@ -146,7 +142,7 @@ def judged(given: Mapping[str, Any], typed: str, say: Say) -> int:
     sys.stdout.write(files[0].read_text() if given["json"] else f"{to_text(made)}\n")
     say(f"written: {', '.join(str(path) for path in files)}")
     slower = any(check.outcome == Outcome.FAILED for check in regression)
-    code = course.judgement.verdict.exit_code if course.judgement else EXIT_INVALID
+    code = course.judgement.verdict.exit_code if course.judgement else EXIT_INVALID_RIG
     return EXIT_REGRESSION if code == 0 and slower else code
 
 
@@ -180,7 +176,7 @@ def probed(given: Mapping[str, Any], _typed: str, _say: Say) -> int:
             time.sleep(0.2)
         probe.finish()
         sys.stdout.write(told(probe.samples, given) + f"\n  {probe.sent:,} sent, {probe.lost:,} never answered\n")
-    return 0 if probe.samples else EXIT_INVALID
+    return 0 if probe.samples else EXIT_INVALID_RIG
 
 
 def told(samples: list[Sample], given: Mapping[str, Any]) -> str:

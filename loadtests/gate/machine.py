@@ -41,6 +41,17 @@ def place(pid: int, cores: frozenset[int]) -> None:
 
 
 @contextmanager
+def pinned(cores: frozenset[int]) -> Iterator[None]:
+    """The calling thread, and all that it starts, on these cores while it is wanted."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@contextmanager
 def apart(pids: Sequence[int], cores: Cores) -> Iterator[None]:
     """The servers on their cores while it is wanted, then where they were."""
     before = os.sched_getaffinity(0)

@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from loadtests.doors import Say
 from loadtests.gate import scrape, seed
 from loadtests.gate.conduct import Conductor, Course, Schedule
 from loadtests.gate.evidence import Asked
 from loadtests.gate.generators import Generator, generator
-from loadtests.gate.machine import Cores, apart
+from loadtests.gate.machine import Cores, apart, pinned
 from loadtests.gate.target import Target, target
-from loadtests.rig import Say
 from roadmap.phases import Phase
 
 PROBE_RATES_PER_S = (20.0, 40.0)  # the lower for a load that the higher would nearly double
@@ -55,14 +55,14 @@ def schedule_of(asked: Asked, options: Options) -> Schedule:
     return Schedule(ramp_s=max(5.0, asked.users / USERS_PER_S), settle_s=SETTLE_S, hold_s=hold_s, steps=options.steps)
 
 
-def run(phase: Phase, options: Options, say: Say) -> tuple[Course, Target]:
+def run(phase: Phase, options: Options, say: Say) -> Course:
     """ServerError or SeedError when it cannot be measured."""
     asked = Asked.of(phase, users=options.users, seed=options.seed)
     with target(phase.name, options.data, options.port, say) as there:
         people = there.folder.secrets / "people.json"
         prepare(there, people, size_of(phase, options), say)
         with tempfile.TemporaryDirectory(prefix="loadtests-") as folder:
-            return measure(asked, schedule_of(asked, options), there, people, Path(folder), say), there
+            return measure(asked, schedule_of(asked, options), there, people, Path(folder), say)
 
 
 def prepare(there: Target, people: Path, size: seed.Size, say: Say) -> None:
@@ -94,7 +94,8 @@ def bar(say: Say, title: str) -> Callable[[int, int], None]:
 def measure(asked: Asked, schedule: Schedule, there: Target, people: Path, folder: Path, say: Say) -> Course:
     cores = Cores.of_this_machine()
     generators = generating(asked, there.host, there.port, probe_rate(asked), people, folder, cores)
-    with pinned(cores), apart([*there.pids.values()], cores), generators as (crowd, probe):
+    # The gate itself reads what the generators say, and stays off the servers' cores.
+    with pinned(cores.generators), apart([*there.pids.values()], cores), generators as (crowd, probe):
         pids = {**there.pids, "crowd": crowd.process.pid, "probe": probe.process.pid, "gate": os.getpid()}
         conductor = Conductor(
             asked,
@@ -107,17 +108,6 @@ def measure(asked: Asked, schedule: Schedule, there: Target, people: Path, folde
             say=say,
         )
         return conductor.run()
-
-
-@contextmanager
-def pinned(cores: Cores) -> Iterator[None]:
-    """The gate itself, which reads what the generators say, stays off the servers' cores."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, cores.generators)
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from loadtests.doors import Say
 from loadtests.gate.conduct import Conductor, Schedule
 from loadtests.gate.evidence import Asked, Limits
 from loadtests.gate.judge import Judgement, Verdict
@@ -23,7 +24,6 @@ from loadtests.gate.machine import Cores, place
 from loadtests.gate.run import generating
 from loadtests.reports.document import Check, Document, Outcome, utc_now
 from loadtests.reports.facts import facts
-from loadtests.rig import Say
 from loadtests.servers import HOST, answers, free_port, launched, python_module
 
 UNLIMITED = Limits(generator_core=2.0, achieved=0.0, agreement_ms=1e6, neighbours=2.0)

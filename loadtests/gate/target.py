@@ -11,7 +11,7 @@ from pathlib import Path
 from infra.local import running
 from infra.local.folder import Folder
 from infra.local.plan import DATABASE, LOOPBACK, POSTGRES, SUPERUSER
-from loadtests.rig import Say
+from loadtests.doors import Say
 from loadtests.servers import ROOT, ServerError
 
 START_SECONDS = 300.0

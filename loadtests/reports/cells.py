@@ -7,6 +7,12 @@ from collections.abc import Sequence
 NUMBER = re.compile(r"[-+<>≤≥]?\s?[\d,]*\.?\d+(\s?[%\w/]{1,6})?")
 NOTHING = {"", "-"}
 BRIEF_CHARACTERS = 26
+WHOLE = 100
+
+
+def number(value: float) -> str:
+    """Three digits, and all of those before the point."""
+    return f"{value:,.0f}" if abs(value) >= WHOLE else f"{value:.3g}"
 
 
 def numeric(rows: Sequence[Sequence[str]]) -> list[bool]:

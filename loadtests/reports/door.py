@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from loadtests.doors import EXIT_USAGE, Say
 from loadtests.reports.document import Document
 from loadtests.reports.html import to_html
 from loadtests.reports.junit import to_junit
@@ -16,7 +17,6 @@ from loadtests.reports.markdown import to_markdown
 from loadtests.reports.text import to_text
 from loadtests.reports.write import parts, result, write
 
-EXIT_USAGE = 2
 RENDERERS: Mapping[str, Callable[[Document], str]] = {
     "text": to_text,
     "html": to_html,
@@ -39,7 +39,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     how.add_argument("--format", choices=[*RENDERERS, "json"], default="text", help="what to print (default: text)")
 
 
-def handle(_door: argparse.ArgumentParser, given: Mapping[str, Any], _typed: str, _say: Callable[[str], None]) -> int:
+def handle(_door: argparse.ArgumentParser, given: Mapping[str, Any], _typed: str, _say: Say) -> int:
     return run(given["result"], given["out"], given["format"])
 
 

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.capacity.cores import apart, pin
+from loadtests.capacity.cores import apart
 from loadtests.capacity.measure import WRITE_SHARE, measure
 from loadtests.capacity.measured import Measured
 from loadtests.capacity.simulate import Routing
 from loadtests.capacity.size import Size
+from loadtests.gate.machine import place
 from loadtests.servers import process_tree
 
 TINY = Size(
@@ -62,7 +63,7 @@ def test_what_is_measured_has_a_core_of_its_own() -> None:
             assert len(before) == 1
         else:
             assert core not in os.sched_getaffinity(0)
-            pin(os.getpid(), core)
+            place(os.getpid(), frozenset({core}))
             threads = [int(thread.name) for thread in Path("/proc/self/task").iterdir()]
             assert {frozenset(os.sched_getaffinity(thread)) for thread in threads} == {frozenset({core})}
             for thread in threads:

@@ -37,6 +37,18 @@ def test_wrong_usage_is_2(arguments: list[str], capsys: pytest.CaptureFixture[st
     assert "usage" in capsys.readouterr().err
 
 
+def test_what_is_not_there_is_said_before_anything_starts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    for arguments, told in (
+        (["run", "--phase", "1", "--out", str(tmp_path / "file" / "out")], "Not a directory"),
+        (["probe", "--port", "5200", "--people", str(tmp_path / "nobody.json")], "`python -m loadtests seed` makes it"),
+    ):
+        with pytest.raises(SystemExit) as stopped:
+            main.main(arguments)
+        assert stopped.value.code == 2
+        assert told in capsys.readouterr().err
+
+
 def test_a_run_starts_the_platform_seeds_judges_reports_and_stops(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
