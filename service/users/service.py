@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Awaitable
 from datetime import UTC, datetime, timedelta
 
 from service.kit.db import ReadSession, UserId, WriteSession
@@ -69,27 +70,33 @@ async def delete(session: WriteSession, revocations: Revocations, admin: Princip
     session.touched |= {UserId(user_id), admin.user_id}  # the administrator's numbers change too
 
 
-class _Dear:
-    """The last time that the counts took so long that the database gave up: then it is left alone for a while, since
-    every try takes a core from those who read their tasks.
+class _Breaker:
+    """A circuit breaker for the counts: open for a while after the database gave up on them, since every try takes a
+    core from those who read their tasks. A refusal that came at once does not open it.
     """
 
-    LONG_S = 1.0
-    PAUSE_S = 60.0
-    until = -math.inf
+    def __init__(self, *, slow_s: float, open_s: float) -> None:
+        self.slow_s, self.open_s = slow_s, open_s
+        self.open_until = -math.inf
+
+    async def guard(self, load: Awaitable[UserStats]) -> UserStats:
+        begun = time.monotonic()
+        try:
+            return await load
+        except Unavailable:
+            if time.monotonic() - begun >= self.slow_s:
+                self.open_until = time.monotonic() + self.open_s
+            raise
+
+
+_breaker = _Breaker(slow_s=1.0, open_s=60.0)
 
 
 async def stats(session: ReadSession) -> UserStats:
-    """Raises :class:`Unavailable` too while a table that is too large to count has its rest."""
-    begun = time.monotonic()
-    if begun < _Dear.until:
+    """Raises :class:`Unavailable` too while the breaker is open."""
+    if time.monotonic() < _breaker.open_until:
         raise Unavailable
-    try:
-        return await _stats(session)
-    except Unavailable:
-        if time.monotonic() - begun >= _Dear.LONG_S:
-            _Dear.until = time.monotonic() + _Dear.PAUSE_S
-        raise
+    return await _breaker.guard(_stats(session))
 
 
 async def _stats(session: ReadSession) -> UserStats:

@@ -1,5 +1,6 @@
 """Counts that the database gives up on are not tried again at once."""
 
+import math
 from collections.abc import Iterator
 
 import psycopg
@@ -10,10 +11,10 @@ from tests.support.client import Client
 
 
 @pytest.fixture(autouse=True)
-def rested(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(service._Dear, "LONG_S", 0.0)
+def closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(service._breaker, "slow_s", 0.0)
     yield
-    service._Dear.until = -1.0
+    service._breaker.open_until = -math.inf
 
 
 async def test_after_a_count_that_took_too_long_the_table_is_left_alone(
@@ -26,5 +27,5 @@ async def test_after_a_count_that_took_too_long_the_table_is_left_alone(
         refused = await client.get("/users/stats", admin)
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
     assert (await client.get("/users/stats", admin)).status_code == 503, "though nobody holds it any more"
-    service._Dear.until = 0.0
+    service._breaker.open_until = 0.0
     assert (await client.get("/users/stats", admin)).status_code == 200
