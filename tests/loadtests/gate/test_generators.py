@@ -4,7 +4,11 @@ import json
 import subprocess
 import time
 from collections.abc import Iterator
+from email.message import Message
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import ClassVar
 
 import pytest
 
@@ -55,6 +59,44 @@ def test_everything_that_is_sent_is_answered_and_told(both: tuple[Generator, Gen
     assert not UNJUDGED & {kind for _, kind, _, _ in probe.samples}
     now = time.monotonic()
     assert all(now - 120 < began <= now for began, *_ in (*crowd.samples, *probe.samples))
+
+
+class Tagging(BaseHTTPRequestHandler):
+    """Answers with an entity tag, and 304 to who has it; keeps the heads of all requests."""
+
+    protocol_version = "HTTP/1.1"
+    heads: ClassVar[list[Message]] = []
+
+    def do_GET(self) -> None:
+        self.heads.append(self.headers)
+        known = self.headers.get("If-None-Match") == '"1"'
+        body = b"" if known else json.dumps({"data": {"tasks": [{"id": 1}]}}).encode()
+        self.send_response(304 if known else 200)
+        self.send_header("ETag", '"1"')
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_people_ask_as_browsers_do_each_from_an_address_of_their_own(tmp_path: Path) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", free_port()), Tagging) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        with generating(ASKED, "127.0.0.1", server.server_port, 0.01, people(tmp_path), tmp_path, ALL_CORES) as pair:
+            pair[0].say({"users": 20, "rate": 1_000})
+            wait_until(lambda: len(Tagging.heads) > 200, "requests")
+            pair[0].finish()
+        server.shutdown()
+    by_person: dict[str, list[Message]] = {}
+    for head in Tagging.heads:
+        by_person.setdefault(head["X-Forwarded-For"], []).append(head)
+    assert 15 <= len(by_person) <= 20
+    for heads in by_person.values():
+        assert len({head["Authorization"] for head in heads}) == 1
+        assert heads[0]["If-None-Match"] is None
+    assert sum(head["If-None-Match"] == '"1"' for head in Tagging.heads) > 50
 
 
 def test_who_is_sent_home_leaves_nothing_unaccounted(both: tuple[Generator, Generator]) -> None:

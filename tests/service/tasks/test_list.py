@@ -116,6 +116,18 @@ async def test_search_and_status_work_together(shared: Client) -> None:
     assert await titles(shared, user, "q=report&status=PENDING") == ["Report two"]
 
 
+@pytest.mark.parametrize("sort", ["createdAt", "-createdAt", "updatedAt", "-updatedAt", "title", "-title"])
+async def test_what_is_found_comes_in_the_order_and_the_pages_of_any_list(shared: Client, sort: str) -> None:
+    user, other = await shared.user(), await shared.user()
+    for title in ("Report c", "Report a", "Call", "Report b", "Report a"):
+        await shared.task(user, title)
+    await shared.task(other, "Report of another")
+    whole = [t["id"] for t in (await listed(shared, user, f"sort={sort}"))["tasks"] if t["title"] != "Call"]
+    pages = [await listed(shared, user, f"q=report&sort={sort}&limit=3&page={page}") for page in (1, 2, 3)]
+    assert [task["id"] for page in pages for task in page["tasks"]] == whole
+    assert [page["pagination"]["totalTasks"] for page in pages] == [4, 4, 4], "beyond the end too"
+
+
 async def test_every_sort_orders_by_its_column_and_then_by_id(shared: Client) -> None:
     user = await shared.user()
     ids = {title: (await shared.task(user, title))["id"] for title in ("bbb", "aaa", "ccc", "aaa ")}
