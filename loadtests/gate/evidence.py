@@ -17,8 +17,8 @@ UNJUDGED = frozenset({"login", "register"})  # hashing a password is slow on pur
 class Limits:
     """Beyond these the rig was unfit, and no figure proves anything. Shares of 1 but for `agreement_ms`.
 
-    A generator whose core is 60 % busy adds some 8 ms to a p95; at 80 % it invents 55. The two generators are two
-    witnesses of the same moments: they must tell the same p95, within the greater of both agreements.
+    A generator that waits for its core adds that to what it measures. The two generators are two witnesses of the same
+    moments: they must tell the same p95, within the greater of both agreements.
     """
 
     generator_core: float = 0.60
